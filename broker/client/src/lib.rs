@@ -1,0 +1,1 @@
+//! Connections, admin, produce and consume for tools, brokers and the operator.

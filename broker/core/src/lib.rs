@@ -1,0 +1,1 @@
+//! Every decision of a broker as pure state machines.

@@ -1,0 +1,1 @@
+//! Kafka wire framing, headers and the table of API versions.

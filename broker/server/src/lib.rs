@@ -1,0 +1,1 @@
+//! The broker process: sockets, request handlers and the loops that run core's machines.

@@ -1,0 +1,1 @@
+//! Log segments, indexes, recovery and retention over a Disk.

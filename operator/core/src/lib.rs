@@ -1,0 +1,1 @@
+//! Custom resources, validation, object builders, plan and status; pure.
