@@ -1,0 +1,1 @@
+//! The controller: the record machine that decides what the cluster metadata is.

@@ -1,0 +1,1 @@
+//! The cluster metadata: records, and the image they add up to.

@@ -1,0 +1,1 @@
+//! The restart permit.

@@ -1,0 +1,1 @@
+//! Replication of one partition: leader and follower.
