@@ -1,1 +1,3 @@
 //! The broker process: sockets, request handlers and the loops that run core's machines.
+
+pub mod net;

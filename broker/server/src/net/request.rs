@@ -1,0 +1,128 @@
+//! What the network layer hands to the handlers and takes back from them.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::header::RequestHeader;
+
+/// The future of one answer.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Answers requests. One handler serves all connections.
+pub trait Handler: Send + Sync + 'static {
+    /// Makes the future that answers `request`.
+    ///
+    /// Called in the order in which a connection's requests arrived; the future is polled at once,
+    /// before the next request is looked at, so what it does before its first wait happens in
+    /// arrival order. The future is dropped when the peer goes away.
+    fn handle(self: Arc<Self>, request: Request) -> BoxFuture<Response>;
+
+    /// The connection has ended; nothing more comes from it.
+    fn connection_closed(&self, _connection: &ConnectionInfo) {}
+}
+
+/// Who is at the other end.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// Unique within this process.
+    pub id: u64,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The name of the listener that accepted the connection.
+    pub listener: Arc<str>,
+    /// Name and version of the client's software, once it has told them (KIP-511).
+    pub software: OnceLock<(String, String)>,
+}
+
+/// One request frame, its header already parsed.
+#[derive(Debug)]
+pub struct Request {
+    /// API, version, correlation id and client id.
+    pub header: RequestHeader,
+    /// What follows the header; a slice of the frame's buffer. Keeping it keeps the whole buffer.
+    pub body: Bytes,
+    /// The connection it came from.
+    pub connection: Arc<ConnectionInfo>,
+    /// When the frame's last byte had arrived.
+    pub received_at: Instant,
+}
+
+impl Request {
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.connection.peer
+    }
+
+    /// The name of the listener that accepted the connection.
+    pub fn listener(&self) -> &str {
+        &self.connection.listener
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Response {
+    /// Nothing is sent (Produce with `acks=0`).
+    None,
+    /// The connection is closed after the answers before this one have been sent.
+    Close,
+    /// A whole frame in pieces; the first begins with the 4-byte length and the response header.
+    Parts(Vec<Part>),
+}
+
+impl Response {
+    /// A response of one piece.
+    pub fn bytes(bytes: Bytes) -> Self {
+        Self::Parts(vec![Part::Bytes(bytes)])
+    }
+}
+
+/// A piece of a response.
+#[derive(Debug)]
+pub enum Part {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A range of a log file, sent without passing through this process.
+    File(LogSlice),
+}
+
+impl Part {
+    /// Bytes this piece puts on the wire.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(slice) => slice.bytes,
+        }
+    }
+
+    /// Whether it puts nothing on the wire.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A file whose ranges can be sent.
+pub trait SliceFile: Send + Sync + fmt::Debug {
+    /// The descriptor for `sendfile`, if the file has one. It stays open as long as this object lives.
+    fn raw_fd(&self) -> Option<RawFd>;
+    /// Reads at `position` without moving any cursor; 0 at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize>;
+}
+
+/// A range of a log file. The bytes must not change while it lives.
+#[derive(Debug, Clone)]
+pub struct LogSlice {
+    /// The segment's file.
+    pub file: Arc<dyn SliceFile>,
+    /// First byte of the range.
+    pub position: u64,
+    /// Length of the range.
+    pub bytes: u64,
+}
