@@ -16,6 +16,7 @@ mod header;
 pub mod patch;
 mod record;
 mod summary;
+pub mod validate;
 mod varint;
 
 pub use batch::{RecordBatch, Split, split};

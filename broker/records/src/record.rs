@@ -49,6 +49,9 @@ pub struct RecordRef<'a> {
     /// How many headers there are.
     pub header_count: i32,
     headers: &'a [u8],
+    /// Everything behind the offset delta: key, value and headers.
+    tail: &'a [u8],
+    attributes: u8,
     /// All of the record, its length field included.
     pub encoded: &'a [u8],
 }
@@ -58,6 +61,17 @@ impl<'a> RecordRef<'a> {
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut rest = self.headers;
         (0..self.header_count).map_while(move |_| read_header(&mut rest).ok())
+    }
+
+    /// Appends the record to `out` at another place in its batch, everything else as it is.
+    pub(crate) fn write_at(&self, offset_delta: i32, out: &mut Vec<u8>) {
+        let length =
+            1 + varint::len_i64(self.timestamp_delta) + varint::len_i32(offset_delta) + self.tail.len();
+        varint::write_i32(out, length as i32);
+        out.push(self.attributes);
+        varint::write_i64(out, self.timestamp_delta);
+        varint::write_i32(out, offset_delta);
+        out.extend_from_slice(self.tail);
     }
 
     /// The timestamp, which the batch's header decides with `LogAppendTime`.
@@ -195,9 +209,11 @@ fn read_record<'a>(rest: &mut &'a [u8]) -> Result<RecordRef<'a>, &'static str> {
     let length = usize::try_from(length).map_err(|_| "the record's length is negative")?;
     let mut body = take(rest, length).ok_or(SHORT)?;
     let encoded = &whole[..whole.len() - rest.len()];
-    let _attributes = take(&mut body, 1).ok_or(SHORT)?;
+    let (&attributes, after) = body.split_first().ok_or(SHORT)?;
+    body = after;
     let timestamp_delta = varint::read_i64(&mut body).ok_or(SHORT)?;
     let offset_delta = varint::read_i32(&mut body).ok_or(SHORT)?;
+    let tail = body;
     let key = read_nullable(&mut body).ok_or("the key is cut off")?;
     let value = read_nullable(&mut body).ok_or("the value is cut off")?;
     let header_count = varint::read_i32(&mut body).ok_or(SHORT)?;
@@ -211,7 +227,17 @@ fn read_record<'a>(rest: &mut &'a [u8]) -> Result<RecordRef<'a>, &'static str> {
     if !body.is_empty() {
         return Err("the record is longer than what is in it");
     }
-    Ok(RecordRef { offset_delta, timestamp_delta, key, value, header_count, headers, encoded })
+    Ok(RecordRef {
+        offset_delta,
+        timestamp_delta,
+        key,
+        value,
+        header_count,
+        headers,
+        tail,
+        attributes,
+        encoded,
+    })
 }
 
 fn read_header<'a>(rest: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), &'static str> {
