@@ -228,3 +228,56 @@ fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::RecordBatch;
+
+    fn batch(builder: RecordBatchBuilder) -> RecordBatch {
+        let batch = RecordBatch::new(&builder.build()).unwrap();
+        batch.verify_crc().unwrap();
+        batch
+    }
+
+    #[test]
+    fn offsets_may_have_gaps_and_never_go_back() {
+        let mut builder =
+            RecordBatchBuilder::new(BuilderOptions { base_offset: 10, ..BuilderOptions::default() });
+        builder.append_at(12, 5, None, None, &[]).unwrap().append(4, None, None, &[]).unwrap();
+        assert!(builder.append_at(13, 5, None, None, &[]).is_err());
+        assert!(builder.append_at(9, 5, None, None, &[]).is_err());
+        assert!(builder.append_at(i64::MAX, 5, None, None, &[]).is_err());
+        builder.cover_to(19);
+        let batch = batch(builder);
+        let offsets: Vec<_> = batch.records(0).unwrap().map(|record| record.unwrap().offset).collect();
+        assert_eq!(offsets, [12, 13]);
+        assert_eq!(
+            (batch.header.base_offset, batch.header.last_offset(), batch.header.record_count),
+            (10, 19, 2)
+        );
+        assert_eq!((batch.header.base_timestamp, batch.header.max_timestamp), (5, 5));
+    }
+
+    #[test]
+    fn a_batch_without_records_still_covers_its_offsets() {
+        let mut builder =
+            RecordBatchBuilder::new(BuilderOptions { base_offset: 10, ..BuilderOptions::default() });
+        assert!(builder.is_empty());
+        builder.cover_to(14);
+        let batch = batch(builder);
+        assert_eq!(
+            (batch.header.next_offset(), batch.header.record_count, batch.bytes.len()),
+            (15, 0, HEADER_BYTES)
+        );
+        assert_eq!(batch.records(0).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn timestamps_too_far_apart_are_refused() {
+        let mut builder = RecordBatchBuilder::new(BuilderOptions::default());
+        builder.append(i64::MAX, None, None, &[]).unwrap();
+        assert!(builder.append(-2, None, None, &[]).is_err());
+        assert_eq!(builder.record_count(), 1);
+    }
+}

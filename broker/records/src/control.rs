@@ -101,3 +101,36 @@ pub fn parse(record: &Record) -> Result<ControlRecord, BatchError> {
     }
     Ok(ControlRecord::EndTransaction { marker, coordinator_epoch: i32::from_be_bytes([e0, e1, e2, e3]) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(key: Option<&'static [u8]>, value: Option<&'static [u8]>) -> Record {
+        let share = |bytes: Option<&'static [u8]>| bytes.map(Bytes::from_static);
+        Record { offset: 0, timestamp: 0, key: share(key), value: share(value), headers: Vec::new() }
+    }
+
+    #[test]
+    fn later_versions_and_other_types_are_understood_as_far_as_they_go() {
+        let marker = control(Some(&[0, 3, 0, 0, 9, 9]), Some(&[0, 1, 0, 0, 0, 7, 1, 2, 3]));
+        let abort = ControlRecord::EndTransaction { marker: Marker::Abort, coordinator_epoch: 7 };
+        assert_eq!(parse(&marker), Ok(abort));
+        let leader_change = control(Some(&[0, 0, 0, 2]), None);
+        assert_eq!(parse(&leader_change), Ok(ControlRecord::Other { control_type: 2 }));
+    }
+
+    #[test]
+    fn what_is_too_short_or_has_a_negative_version_is_refused() {
+        for (key, value) in [
+            (None, None),
+            (Some(&[0u8, 0, 0][..]), None),
+            (Some(&[0xff, 0xff, 0, 1]), Some(&[0u8, 0, 0, 0, 0, 0][..])),
+            (Some(&[0, 0, 0, 1]), Some(&[0, 0, 0, 0, 0])),
+            (Some(&[0, 0, 0, 1]), Some(&[0xff, 0, 0, 0, 0, 0])),
+            (Some(&[0, 0, 0, 1]), None),
+        ] {
+            assert!(parse(&control(key, value)).is_err(), "{key:?} {value:?}");
+        }
+    }
+}

@@ -202,3 +202,6 @@ fn field<const N: usize>(head: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
     out.copy_from_slice(&head[at..at + N]);
     out
 }
+
+#[cfg(test)]
+mod tests;
