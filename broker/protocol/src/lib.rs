@@ -9,11 +9,13 @@
 
 pub mod api;
 pub mod extra;
+pub mod fetch_response;
 pub mod frame;
 pub mod header;
 pub mod produce_request;
 pub mod request;
 pub mod response;
+mod schema;
 pub mod wire;
 
 pub use api::{Api, ApiKey, Stage};

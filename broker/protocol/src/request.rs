@@ -83,10 +83,10 @@ macro_rules! bodies {
             }
         }
 
-        fn decode_generated(key: ApiKey, version: i16, mut body: Bytes) -> Option<Result<RequestBody, String>> {
+        fn decode_generated(key: ApiKey, version: i16, body: &mut Bytes) -> Option<Result<RequestBody, String>> {
             match key {
                 $(ApiKey::$name => Some(
-                    m::$type::decode(&mut body, version).map(RequestBody::$name).map_err(|error| error.to_string()),
+                    m::$type::decode(body, version).map(RequestBody::$name).map_err(|error| error.to_string()),
                 ),)*
                 _ => None,
             }
@@ -182,7 +182,7 @@ bodies! {
 /// # Errors
 /// For a version outside of the API's range and for malformed bytes; never a panic, and no more memory
 /// than a small multiple of the body's length.
-pub fn decode_request(key: ApiKey, version: i16, body: Bytes) -> Result<RequestBody, DecodeError> {
+pub fn decode_request(key: ApiKey, version: i16, mut body: Bytes) -> Result<RequestBody, DecodeError> {
     let api = key.api();
     let unsupported = DecodeError::UnsupportedVersion { key, version };
     let oldest = if key == ApiKey::Produce { 3 } else { api.min };
@@ -191,6 +191,9 @@ pub fn decode_request(key: ApiKey, version: i16, body: Bytes) -> Result<RequestB
     }
     let malformed = |reason: String| DecodeError::Malformed { key, version, reason };
     let refused = |error: WireError| malformed(error.to_string());
+    if key != ApiKey::Produce {
+        crate::schema::check(key, version, &body).map_err(refused)?;
+    }
     match (key, version) {
         (ApiKey::Produce, _) => {
             ProduceRequest::decode(body, version).map(RequestBody::Produce).map_err(refused)
@@ -201,7 +204,7 @@ pub fn decode_request(key: ApiKey, version: i16, body: Bytes) -> Result<RequestB
         (ApiKey::OffsetFetch, 10..) => {
             extra::decode_offset_fetch(body).map(RequestBody::OffsetFetch).map_err(refused)
         }
-        _ => match decode_generated(key, extra::generated_version(key, version), body) {
+        _ => match decode_generated(key, extra::generated_version(key, version), &mut body) {
             Some(decoded) => decoded.map_err(malformed),
             None => Err(unsupported),
         },
@@ -261,6 +264,24 @@ mod tests {
     }
 
     proptest! {
+        /// If shape and codec parted ways, a hostile length could hide from the check.
+        #[test]
+        fn the_shape_of_a_request_ends_where_its_codec_ends(
+            mut bytes in proptest::collection::vec(0..4u8, 0..200),
+        ) {
+            bytes.resize(400, 0);
+            for api in TABLE {
+                let Some((min, max)) = generated_versions(api.key) else { continue };
+                for version in min.max(api.min)..=max.min(api.max) {
+                    let mut body = Bytes::from(bytes.clone());
+                    let Ok(left) = crate::schema::check(api.key, version, &body) else { continue };
+                    if let Some(Ok(read)) = decode_generated(api.key, version, &mut body) {
+                        prop_assert_eq!(left, body.len(), "{:?}", read);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn any_bytes_are_a_request_or_an_error(row in 0..TABLE.len(), version in 0..14i16, bytes: Vec<u8>) {
             let _ = decode_request(TABLE[row].key, version, Bytes::from(bytes));

@@ -182,6 +182,24 @@ impl Reader {
         }
     }
 
+    /// Passes over a string or null, whatever its bytes.
+    ///
+    /// # Errors
+    /// If the frame ends before or the length is below -1.
+    pub fn skip_string(&mut self) -> Result<(), WireError> {
+        let length = self.length(true)?.unwrap_or(0);
+        self.skip(length)
+    }
+
+    /// Passes over bytes or null.
+    ///
+    /// # Errors
+    /// If the frame ends before or the length is below -1.
+    pub fn skip_bytes(&mut self) -> Result<(), WireError> {
+        let length = self.length(false)?.unwrap_or(0);
+        self.skip(length)
+    }
+
     /// The number of elements of an array or null, where one element takes at least
     /// `element_bytes` (> 0): no more are accepted than can be in the rest of the frame.
     ///

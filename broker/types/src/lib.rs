@@ -4,6 +4,7 @@
 
 mod error_code;
 mod ids;
+pub mod limits;
 
 pub use error_code::ErrorCode;
 pub use ids::{
