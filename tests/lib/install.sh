@@ -1,0 +1,85 @@
+# Installs what the tests need, outside of the checkout. Each function may be called again at any time; what is there is
+# kept. Sourced by tests/run.
+
+CARGO_DENY_VERSION=0.20.2
+
+# Runs a command; a first failure (a registry that did not answer) is tried once more.
+retry() {
+  "$@" && return
+  echo "    once more: $*" >&2
+  sleep 3
+  "$@"
+}
+
+need() { # command, how to get it
+  command -v "$1" >/dev/null || { echo "tests/run: $1 is missing: $2" >&2; return 1; }
+}
+
+# apt packages, when a command or header is missing.
+install_apt() { # package...
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  echo "    installing ${missing[*]}"
+  # shellcheck disable=SC2086
+  retry $sudo env DEBIAN_FRONTEND=noninteractive sh -c "
+    apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends ${missing[*]} >/dev/null"
+}
+
+# A Python environment with the clients; sets PYTHON.
+install_python() {
+  local wanted venv
+  wanted=$(sha256sum "$ROOT/tests/clients/requirements.txt" | cut -c1-16)
+  venv=$CACHE/python/$wanted
+  if [ ! -e "$venv/done" ]; then
+    need python3 "install Python 3.10 or later" || return
+    rm -rf "$venv"
+    python3 -m venv "$venv" || { install_apt python3-venv && python3 -m venv "$venv"; } || return
+    retry "$venv/bin/pip" install -q -r "$ROOT/tests/clients/requirements.txt" || return
+    touch "$venv/done"
+  fi
+  PYTHON=$venv/bin/python
+}
+
+# Kafka's jars; sets OTTLA_KAFKA_LIBS.
+install_kafka() {
+  [ -z "${OTTLA_KAFKA_LIBS:-}" ] || return 0
+  local wanted libs
+  wanted=$(sha256sum "$ROOT/tests/clients/pom.xml" | cut -c1-16)
+  libs=$CACHE/kafka/$wanted
+  if [ ! -d "$libs" ]; then
+    command -v javac >/dev/null && command -v mvn >/dev/null || install_apt default-jdk-headless maven || return
+    rm -rf "$libs.part"
+    retry mvn -q -B -f "$ROOT/tests/clients/pom.xml" dependency:copy-dependencies \
+      -DoutputDirectory="$libs.part" || return
+    mv "$libs.part" "$libs"
+  fi
+  export OTTLA_KAFKA_LIBS=$libs
+}
+
+# The Go programs; sets OTTLA_TEST_GO.
+install_go_programs() {
+  command -v go >/dev/null || install_apt golang-go || return
+  export OTTLA_TEST_GO=$CACHE/go-programs
+  mkdir -p "$OTTLA_TEST_GO"
+  (cd "$ROOT/tests/clients/go" && retry go mod download && go vet ./... && go build -o "$OTTLA_TEST_GO/" ./...)
+}
+
+# The Java programs; sets OTTLA_TEST_JAVA. Wants install_kafka.
+install_java_programs() {
+  export OTTLA_TEST_JAVA=$CACHE/java-programs
+  mkdir -p "$OTTLA_TEST_JAVA"
+  javac -Xlint:all,-classfile,-processing -cp "$OTTLA_KAFKA_LIBS/*" -d "$OTTLA_TEST_JAVA" "$ROOT"/tests/clients/java/*.java
+}
+
+# cargo-deny; sets DENY.
+install_deny() {
+  DENY=$(command -v cargo-deny || true)
+  [ -z "$DENY" ] || return 0
+  DENY=$CACHE/cargo/bin/cargo-deny
+  [ -x "$DENY" ] || CARGO_TARGET_DIR=$CACHE/cargo/target retry \
+    cargo install -q --locked --root "$CACHE/cargo" --version "$CARGO_DENY_VERSION" cargo-deny
+}

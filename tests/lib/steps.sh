@@ -1,0 +1,73 @@
+# The steps of tests/run: each is a function that ends with the step's exit code.
+
+step_fmt() { cargo fmt --all --check; }
+
+step_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+
+# The advisory database lives on GitHub; without a way there the other checks still count, and it is said.
+step_deny() {
+  install_deny || return
+  "$DENY" --workspace --log-level error check bans licenses sources || return
+  local output
+  if output=$("$DENY" --workspace --log-level error check advisories 2>&1); then
+    echo "advisories ok"
+  elif grep -q 'failed to fetch advisory database' <<<"$output"; then
+    echo "WARNING: the advisory database is out of reach from here: advisories were NOT checked"
+  else
+    echo "$output"
+    return 1
+  fi
+}
+
+# Unit tests, property tests and the simulation, of all crates.
+step_unit() { cargo test --workspace --locked --no-fail-fast; }
+
+# A short run of each fuzz target with the stored corpus, where there are targets.
+step_fuzz() {
+  local script=tests/fuzz/run
+  [ -x "$script" ] || { echo "no fuzz targets beyond the property tests"; return 0; }
+  "$script"
+}
+
+# What the operator generates must be what is checked in, where it is there already.
+step_charts() {
+  local script=tests/kubernetes/check
+  [ -x "$script" ] || { echo "no charts yet"; return 0; }
+  "$script"
+}
+
+# Real clients against a real broker process.
+step_clients() {
+  install_apt kcat && install_python && install_kafka && install_go_programs && install_java_programs || return
+  export OTTLA_TEST_BROKER=${REFERENCE:-ottla} OTTLA_TEST_KEEP=$LOGS/brokers
+  if [ -z "$REFERENCE" ] && [ -z "${OTTLA_BIN:-}" ]; then
+    local profile=${OTTLA_PROFILE:-dev} folder
+    cargo build --locked --profile "$profile" --bin ottla || return
+    folder=$profile; [ "$profile" = dev ] && folder=debug
+    export OTTLA_BIN=$TARGET/$folder/ottla
+  fi
+  cd "$ROOT/tests/clients" || return
+  local arguments=(${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"})
+  local status=0
+  PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m pytest -p no:cacheprovider --durations=15 "${arguments[@]}" || status=$?
+  cd "$ROOT" || return
+  return "$status"
+}
+
+# Adds what a step's own output says to the sums; a step without such lines counts as one.
+count() { # step, log, status
+  local step=$1 log=$2 status=$3 passed failed
+  case $step in
+    unit) passed=$(sum "$log" '^test result:.* ([0-9]+) passed.*'); failed=$(sum "$log" '^test result:.* ([0-9]+) failed.*') ;;
+    clients)
+      passed=$(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) passed.*' 3)
+      failed=$(($(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) failed.*' 3) + $(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) errors?[ ,].*' 3))) ;;
+    *) passed=$([ "$status" = 0 ] && echo 1 || echo 0); failed=0 ;;
+  esac
+  if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+  PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+}
+
+sum() { # log, pattern, group
+  sed -E 's/\x1b\[[0-9;]*m//g' "$1" | sed -nE "s/$2/\\${3:-1}/p" | awk '{ total += $1 } END { print total + 0 }'
+}
