@@ -1,0 +1,254 @@
+//! Appending: offsets assigned, one write, then the books.
+
+use super::Log;
+use crate::checkpoint::Durability;
+use crate::error::AppendError;
+use crate::producer_state::Verdict;
+use crate::segment::Segment;
+use bytes::Bytes;
+use ottla_records::{BatchHeader, BatchSummary, RecordBatch, TimestampType, patch, split};
+use ottla_types::{LeaderEpoch, Offset, TimestampMs};
+use std::io::IoSlice;
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record.
+    pub base_offset: Offset,
+    /// Offset of the last record.
+    pub last_offset: Offset,
+    /// The time the records were stamped with, if the log stamps them.
+    pub log_append_time: Option<TimestampMs>,
+    /// True if the batch was in the log already and nothing was written.
+    pub duplicate: bool,
+}
+
+/// Bytes to write and what they are. Offsets are final.
+struct Write<'a, 'b> {
+    slices: &'a mut [IoSlice<'b>],
+    bytes: u64,
+    batches: &'a [BatchHeader],
+}
+
+impl Log {
+    /// Appends batches that were validated, giving them their offsets and the leader's epoch. One write for all of
+    /// them, so they must fit into one segment together. Bodies are not read unless the log stamps its own time.
+    ///
+    /// A single batch that is in the log already is answered with its old offsets (`duplicate`).
+    ///
+    /// # Errors
+    /// [`AppendError`]; the log is as it was.
+    pub fn append_as_leader(
+        &mut self,
+        batches: &[RecordBatch],
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        self.check_writable()?;
+        if let Some(latest) = self.epochs.latest()
+            && leader_epoch < latest
+        {
+            return Err(AppendError::StaleEpoch { epoch: leader_epoch, latest });
+        }
+        for batch in batches {
+            if let Some(duplicate) = self.check_batch(batch)? {
+                return Ok(duplicate);
+            }
+        }
+        let log_append_time = (self.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
+        let base_offset = self.log_end_offset;
+        let mut heads = Vec::with_capacity(batches.len());
+        let mut headers = Vec::with_capacity(batches.len());
+        let mut next_offset = base_offset;
+        for batch in batches {
+            let head =
+                patch::assign(&batch.header, next_offset, leader_epoch.0, log_append_time, batch.body());
+            let header = BatchHeader::parse(&head)?;
+            next_offset = header.next_offset();
+            heads.push(head);
+            headers.push(header);
+        }
+        let mut slices = Vec::with_capacity(batches.len() * 2);
+        for (head, batch) in heads.iter().zip(batches) {
+            slices.push(IoSlice::new(head));
+            slices.push(IoSlice::new(batch.body()));
+        }
+        let bytes = headers.iter().map(|header| header.total_bytes() as u64).sum();
+        if bytes > self.config.segment_bytes {
+            return Err(AppendError::TooLarge { bytes, segment_bytes: self.config.segment_bytes });
+        }
+        self.write(Write { slices: &mut slices, bytes, batches: &headers }, now)?;
+        self.keep_books(batches, &headers, now);
+        Ok(Appended { base_offset, last_offset: next_offset - 1, log_append_time, duplicate: false })
+    }
+
+    /// Appends batches copied from the leader as they are. Their offsets must rise from the log's end; gaps (left by
+    /// compaction) are kept. A batch cut off at the end of `bytes` is left out.
+    ///
+    /// # Errors
+    /// [`AppendError`]; batches before the failing one may have been appended, as the log end offset tells.
+    pub fn append_as_follower(
+        &mut self,
+        bytes: Bytes,
+        now: TimestampMs,
+    ) -> Result<Option<Appended>, AppendError> {
+        self.check_writable()?;
+        let mut batches = Vec::new();
+        let mut next_offset = self.log_end_offset;
+        for batch in split(bytes) {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(ottla_records::BatchError::Truncated { .. }) if !batches.is_empty() => break,
+                Err(error) => return Err(error.into()),
+            };
+            if batch.header.base_offset < next_offset || batch.header.last_offset_delta < 0 {
+                let (base_offset, log_end_offset) = (batch.header.base_offset, next_offset);
+                return Err(AppendError::OutOfOrder { base_offset, log_end_offset });
+            }
+            batch.verify_crc()?;
+            next_offset = batch.header.next_offset();
+            batches.push(batch);
+        }
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(None) };
+        let (base_offset, last_offset) = (first.header.base_offset, last.header.last_offset());
+        let mut rest = &batches[..];
+        while !rest.is_empty() {
+            let (group, behind) = rest.split_at(self.fitting(rest));
+            self.append_group(group, now)?;
+            rest = behind;
+        }
+        Ok(Some(Appended { base_offset, last_offset, log_append_time: None, duplicate: false }))
+    }
+
+    /// How many of `batches` (at least one) fit into one segment together.
+    fn fitting(&self, batches: &[RecordBatch]) -> usize {
+        let mut bytes = 0;
+        let fits = |batch: &&RecordBatch| {
+            bytes += batch.bytes.len() as u64;
+            bytes <= self.config.segment_bytes
+                && batch.header.last_offset() - batches[0].header.base_offset <= i64::from(i32::MAX)
+        };
+        batches.iter().take_while(fits).count().max(1)
+    }
+
+    fn append_group(&mut self, batches: &[RecordBatch], now: TimestampMs) -> Result<(), AppendError> {
+        let headers: Vec<BatchHeader> = batches.iter().map(|batch| batch.header).collect();
+        let mut slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
+        let bytes = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
+        self.write(Write { slices: &mut slices, bytes, batches: &headers }, now)?;
+        self.keep_books(batches, &headers, now);
+        Ok(())
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), AppendError> {
+        if let Some(reason) = self.offline_reason() {
+            return Err(AppendError::Offline { path: self.dir.clone(), reason: reason.to_owned() });
+        }
+        if self.log_dir.is_full() {
+            return Err(AppendError::DiskFull { dir: self.log_dir.path().to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The answer to a batch that is in the log already; an error if its producer may not append it.
+    fn check_batch(&self, batch: &RecordBatch) -> Result<Option<Appended>, AppendError> {
+        if !batch.header.has_producer() {
+            return Ok(None);
+        }
+        let summary = batch.summary();
+        if let Some((_, coordinator_epoch)) = super::producers::marker_of(batch) {
+            self.producers.check_marker(&summary, coordinator_epoch)?;
+            return Ok(None);
+        }
+        Ok(match self.producers.check(&summary)? {
+            Verdict::Append => None,
+            Verdict::Duplicate { base_offset, last_offset, timestamp } => {
+                let stamped = self.config.timestamp_type == TimestampType::LogAppendTime;
+                let log_append_time = stamped.then_some(timestamp);
+                Some(Appended { base_offset, last_offset, log_append_time, duplicate: true })
+            }
+        })
+    }
+
+    /// Writes behind the log's end, in a new segment if it is time for one.
+    fn write(&mut self, write: Write<'_, '_>, now: TimestampMs) -> Result<(), AppendError> {
+        let (Some(first), Some(last)) = (write.batches.first(), write.batches.last()) else { return Ok(()) };
+        let max_timestamp = write.batches.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
+        if self.should_roll(write.bytes, last.last_offset(), max_timestamp, now) {
+            let rolled = self.roll_to(first.base_offset, now);
+            rolled.map_err(|error| self.append_error(error))?;
+        }
+        let (place, active) = self.active_mut();
+        let written = active.write(place, write.slices, write.bytes);
+        active.modified_ms = now;
+        let written = self.noted(written);
+        written.map_err(|error| self.append_error(error))
+    }
+
+    fn append_error(&self, error: crate::error::DiskError) -> AppendError {
+        if error.is_full() && self.log_dir.offline_reason().is_none() {
+            AppendError::DiskFull { dir: self.log_dir.path().to_owned() }
+        } else {
+            AppendError::Disk(error)
+        }
+    }
+
+    /// Everything that follows from batches that are written. Failures here cannot take the append back: what could
+    /// not be written stays in memory and is tried again.
+    fn keep_books(&mut self, batches: &[RecordBatch], headers: &[BatchHeader], now: TimestampMs) {
+        let total: u64 = headers.iter().map(|header| header.total_bytes() as u64).sum();
+        let mut position = self.active().size_bytes - total;
+        let base_offset = headers.first().map_or(self.log_end_offset, |header| header.base_offset);
+        self.hints.note_append(self.active().base_offset, base_offset, position);
+        let interval_bytes = self.config.index_interval_bytes;
+        let mut flush_due = false;
+        for (header, batch) in headers.iter().zip(batches) {
+            let summary = BatchSummary::from(header);
+            flush_due |= self.active_mut().1.index_batch(position, &summary, interval_bytes);
+            self.epochs_dirty |= self.epochs.assign(summary.leader_epoch, summary.base_offset);
+            self.apply_to_producers(&summary, batch);
+            position += summary.total_bytes as u64;
+            self.log_end_offset = summary.next_offset();
+        }
+        self.unflushed_since.get_or_insert(now);
+        if self.epochs_dirty {
+            let _ = self.save_epochs(Durability::Cached);
+        }
+        if flush_due {
+            let (place, active) = self.active_mut();
+            let flushed = active.flush_indexes(place);
+            let _ = self.noted(flushed);
+        }
+        self.count_for_snapshot(headers.len());
+    }
+
+    fn should_roll(
+        &self,
+        bytes: u64,
+        last_offset: Offset,
+        max_timestamp: TimestampMs,
+        now: TimestampMs,
+    ) -> bool {
+        let active = self.active();
+        if last_offset - active.base_offset > i64::from(i32::MAX) {
+            return true;
+        }
+        active.size_bytes > 0
+            && (active.size_bytes + bytes > self.config.segment_bytes
+                || active.indexes_full(self.config.segment_index_bytes)
+                || self.is_old(active, max_timestamp, now))
+    }
+
+    fn is_old(&self, active: &Segment, max_timestamp: TimestampMs, now: TimestampMs) -> bool {
+        let jitter_ms = match self.config.segment_jitter_ms {
+            0 => 0,
+            // Different for each segment, and the same whenever asked.
+            jitter_ms => active.base_offset.wrapping_mul(2_654_435_761).rem_euclid(jitter_ms),
+        };
+        let limit_ms = self.config.segment_ms - jitter_ms;
+        match active.first_timestamp {
+            Some(first) if first >= 0 && max_timestamp >= 0 => max_timestamp - first > limit_ms,
+            _ => now - active.created_ms > limit_ms,
+        }
+    }
+}

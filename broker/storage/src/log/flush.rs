@@ -1,0 +1,167 @@
+//! Syncing, planned under the lock and done without it. Many appends share one sync.
+
+use super::Log;
+use crate::checkpoint::Durability;
+use crate::disk::{Disk, DiskFile};
+use crate::error::{DiskError, IoContext, LogError};
+use crate::names;
+use ottla_types::{Offset, TimestampMs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What to sync.
+#[derive(Debug)]
+pub struct FlushPlan {
+    disk: Arc<dyn Disk>,
+    files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    dirs: Vec<PathBuf>,
+    /// Everything below will be on disk.
+    upto: Offset,
+    /// The indexes are part of it, so that recovery may start at `upto`.
+    is_checkpoint: bool,
+    /// The log's truncations when the plan was made.
+    unflushed_since: Option<TimestampMs>,
+}
+
+impl FlushPlan {
+    /// Everything below will be on disk.
+    #[must_use]
+    pub fn upto(&self) -> Offset {
+        self.upto
+    }
+
+    /// Syncs. To be called without the log's lock.
+    ///
+    /// # Errors
+    /// The disk's. The plan must not be given back to [`Log::flushed`] then: what the disk has is unknown.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        for (path, file) in &self.files {
+            file.sync_data().during("sync", path)?;
+        }
+        for dir in &self.dirs {
+            self.disk.sync_dir(dir).during("sync", dir)?;
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What to sync by `flush.messages` and `flush.ms`, if it is time.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn flush_plan(&mut self, now: TimestampMs) -> Result<Option<FlushPlan>, LogError> {
+        let waiting = (self.log_end_offset - self.flushed_offset).unsigned_abs();
+        let waiting_ms = self.unflushed_since.map_or(0, |since| (now - since).unsigned_abs());
+        let due = waiting >= self.config.flush_messages.max(1)
+            || (self.unflushed_since.is_some() && waiting_ms >= self.config.flush_ms);
+        if !due || waiting == 0 {
+            return Ok(None);
+        }
+        self.check_online()?;
+        let plan = self.plan(false);
+        Ok(Some(self.noted(plan)?))
+    }
+
+    /// What to sync so that the recovery point may move to the log's end; `None` if it is there.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn checkpoint_plan(&mut self) -> Result<Option<FlushPlan>, LogError> {
+        if self.recovery_point >= self.log_end_offset {
+            return Ok(None);
+        }
+        self.check_online()?;
+        let plan = self.checkpoint();
+        Ok(Some(self.noted(plan)?))
+    }
+
+    /// Bytes from the segment of the recovery point on: what a crash of the machine would have us read, at most.
+    #[must_use]
+    pub fn dirty_bytes(&self) -> u64 {
+        if self.recovery_point >= self.log_end_offset {
+            return 0;
+        }
+        let first = self.segment_index(self.recovery_point).unwrap_or(0);
+        self.segments[first..].iter().map(|segment| segment.size_bytes).sum()
+    }
+
+    /// Wall clock of the oldest append that is not flushed.
+    #[must_use]
+    pub fn unflushed_since(&self) -> Option<TimestampMs> {
+        self.unflushed_since
+    }
+
+    fn checkpoint(&mut self) -> Result<FlushPlan, DiskError> {
+        let (place, active) = self.active_mut();
+        active.flush_indexes(place)?;
+        if self.epochs_dirty {
+            self.save_epochs(Durability::Cached)?;
+        }
+        self.take_snapshot()?;
+        let mut plan = self.plan(true)?;
+        for name in
+            [names::LEADER_EPOCH_CHECKPOINT.to_owned(), names::segment_file(plan.upto, names::SNAPSHOT)]
+        {
+            let path = self.dir.join(name);
+            plan.files.push((path.clone(), plan.disk.open(&path).during("open", &path)?));
+        }
+        Ok(plan)
+    }
+
+    fn plan(&mut self, is_checkpoint: bool) -> Result<FlushPlan, DiskError> {
+        let mut files = Vec::new();
+        let from = if is_checkpoint { self.recovery_point } else { self.flushed_offset };
+        for index in self.segment_index(from).unwrap_or(0)..self.segments.len() {
+            let (place, segment) = self.segment(index);
+            let base_offset = segment.base_offset;
+            files.push((place.file(base_offset, names::LOG), segment.file(place)?));
+            if is_checkpoint {
+                files.extend(segment.dirty_indexes(place)?);
+            }
+        }
+        let mut dirs = Vec::new();
+        if std::mem::take(&mut self.dir_dirty) || is_checkpoint {
+            dirs.push(self.dir.clone());
+            dirs.push(self.log_dir.path().to_owned());
+        }
+        let disk = Arc::clone(self.log_dir.disk());
+        let unflushed_since = self.unflushed_since.take();
+        Ok(FlushPlan { disk, files, dirs, upto: self.log_end_offset, is_checkpoint, unflushed_since })
+    }
+
+    /// Notes that a plan's sync succeeded.
+    pub fn flushed(&mut self, plan: &FlushPlan) {
+        let upto = plan.upto.min(self.log_end_offset);
+        self.flushed_offset = self.flushed_offset.max(upto);
+        if plan.is_checkpoint {
+            self.recovery_point = self.recovery_point.max(upto);
+        }
+    }
+
+    /// Notes that a plan's sync failed: the disk may have lost what it was given, so the data directory goes offline.
+    pub fn flush_failed(&mut self, plan: &FlushPlan, error: &DiskError) {
+        self.unflushed_since = plan.unflushed_since.or(self.unflushed_since);
+        self.log_dir.fail(&error.to_string());
+    }
+
+    /// Syncs everything now, under the lock.
+    ///
+    /// # Errors
+    /// The disk's; the data directory is offline then.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        self.check_online()?;
+        let plan = self.plan(false);
+        let plan = self.noted(plan)?;
+        match plan.sync() {
+            Ok(()) => {
+                self.flushed(&plan);
+                Ok(())
+            }
+            Err(error) => {
+                self.flush_failed(&plan, &error);
+                Err(error.into())
+            }
+        }
+    }
+}

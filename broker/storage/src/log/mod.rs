@@ -1,0 +1,249 @@
+//! One partition's log: segments in a row, and what is known about them.
+//!
+//! `Log` is used under its owner's lock and blocks; nothing in it waits for anybody else. What may take long (syncing)
+//! is handed out as a plan to be done without the lock.
+//!
+//! Invariants:
+//! - there is always an active segment, the last one; segments are ordered and do not overlap;
+//! - `log_start_offset <= log_end_offset`, `recovery_point <= flushed_offset <= log_end_offset`;
+//! - a failed append leaves the log as it was, or takes its data directory offline;
+//! - everything below `recovery_point` is on disk, and the checkpoint never says more than that.
+
+mod append;
+mod flush;
+mod open;
+mod producers;
+mod read;
+mod recovery;
+mod retention;
+mod timestamps;
+mod truncate;
+
+pub use append::Appended;
+pub use flush::FlushPlan;
+pub use open::{Recovery, RecoveryReport};
+pub use read::LogSlice;
+pub use timestamps::TimestampOffset;
+
+use crate::checkpoint::{Durability, format_epochs, replace_file};
+use crate::config::LogConfig;
+use crate::dirs::LogDir;
+use crate::epoch_cache::LeaderEpochCache;
+use crate::error::{DiskError, LogError};
+use crate::names;
+use crate::producer_state::ProducerStates;
+use crate::segment::{Place, Segment};
+use ottla_types::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
+use read::Hints;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A partition's log.
+#[derive(Debug)]
+pub struct Log {
+    log_dir: Arc<LogDir>,
+    dir: PathBuf,
+    partition: TopicPartition,
+    config: Arc<LogConfig>,
+    /// Ordered by base offset; the last one is active.
+    segments: Vec<Segment>,
+    log_start_offset: Offset,
+    log_end_offset: Offset,
+    /// Everything below is on disk with its indexes: recovery starts here.
+    recovery_point: Offset,
+    /// The batches below are on disk.
+    flushed_offset: Offset,
+    /// Wall clock of the oldest append that is not flushed.
+    unflushed_since: Option<TimestampMs>,
+    /// Files were created or removed since the directory was last synced.
+    dir_dirty: bool,
+    epochs: LeaderEpochCache,
+    /// The epochs in memory are not those in the file.
+    epochs_dirty: bool,
+    producers: ProducerStates,
+    snapshots: producers::Snapshots,
+    hints: Hints,
+    /// Renamed files and when they may go.
+    deleted_files: Vec<(PathBuf, TimestampMs)>,
+    /// Set when the log itself is found damaged.
+    corrupt: Option<String>,
+}
+
+impl Log {
+    fn place(&self) -> Place<'_> {
+        Place { disk: &**self.log_dir.disk(), dir: &self.dir }
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The data directory it lies in.
+    #[must_use]
+    pub fn log_dir(&self) -> &Arc<LogDir> {
+        &self.log_dir
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Replaces its settings; they hold from the next operation on.
+    pub fn set_config(&mut self, config: Arc<LogConfig>) {
+        self.config = config;
+    }
+
+    /// First offset that may be read.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.log_start_offset
+    }
+
+    /// One past the last offset.
+    #[must_use]
+    pub fn log_end_offset(&self) -> Offset {
+        self.log_end_offset
+    }
+
+    /// What is below need not be looked at after a crash of the machine.
+    #[must_use]
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// The batches below survive a crash of the machine.
+    #[must_use]
+    pub fn flushed_offset(&self) -> Offset {
+        self.flushed_offset
+    }
+
+    /// Bytes of batches in all segments.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size_bytes).sum()
+    }
+
+    /// Number of segments, the active one included.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The newest leader epoch that wrote here.
+    #[must_use]
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest()
+    }
+
+    /// All leader epochs with their first offsets, oldest first.
+    #[must_use]
+    pub fn epochs(&self) -> &[(LeaderEpoch, Offset)] {
+        self.epochs.entries()
+    }
+
+    /// The largest epoch not above `epoch` and where it ends (`OffsetForLeaderEpoch`); `None` if unknown.
+    #[must_use]
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_offset_for(epoch, self.log_end_offset)
+    }
+
+    /// The epoch of the record at `offset`.
+    #[must_use]
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_at(offset)
+    }
+
+    /// Notes that `epoch` begins at the log's end (this replica became its leader).
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        self.check_online()?;
+        if self.epochs.assign(epoch, self.log_end_offset) {
+            self.epochs_dirty = true;
+            // An epoch of an empty log is not worth a file: the first append writes it.
+            if self.log_end_offset > 0 {
+                self.save_epochs(Durability::Cached)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the log cannot be used, if so.
+    #[must_use]
+    pub fn offline_reason(&self) -> Option<&str> {
+        self.corrupt.as_deref().or_else(|| self.log_dir.offline_reason())
+    }
+
+    fn check_online(&self) -> Result<(), LogError> {
+        match self.offline_reason() {
+            None => Ok(()),
+            Some(reason) => Err(LogError::Offline { path: self.dir.clone(), reason: reason.to_owned() }),
+        }
+    }
+
+    /// Hands a disk error on, after the data directory has heard of it.
+    fn noted<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
+        if let Err(error) = &result {
+            self.log_dir.note(error);
+        }
+        result
+    }
+
+    fn active(&self) -> &Segment {
+        // A log always has its active segment.
+        &self.segments[self.segments.len() - 1]
+    }
+
+    /// The place and the segment at `index`, borrowed together.
+    fn segment(&mut self, index: usize) -> (Place<'_>, &mut Segment) {
+        let place = Place { disk: &**self.log_dir.disk(), dir: &self.dir };
+        (place, &mut self.segments[index])
+    }
+
+    fn active_mut(&mut self) -> (Place<'_>, &mut Segment) {
+        let last = self.segments.len() - 1;
+        self.segment(last)
+    }
+
+    /// Index of the segment that holds `offset`, if it is not below all of them.
+    fn segment_index(&self, offset: Offset) -> Option<usize> {
+        self.segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)
+    }
+
+    fn save_epochs(&mut self, durability: Durability) -> Result<(), DiskError> {
+        let path = self.dir.join(names::LEADER_EPOCH_CHECKPOINT);
+        let text = format_epochs(self.epochs.entries());
+        let written = replace_file(&**self.log_dir.disk(), &path, text.as_bytes(), durability);
+        self.noted(written)?;
+        self.epochs_dirty = false;
+        Ok(())
+    }
+
+    /// Gives back files and memory that were not used since the last call.
+    ///
+    /// # Errors
+    /// The disk's, from index entries that had to be written first.
+    pub fn cool(&mut self) -> Result<(), LogError> {
+        if self.offline_reason().is_some() {
+            return Ok(());
+        }
+        let (place, active) = self.active_mut();
+        let flushed = active.flush_indexes(place);
+        self.noted(flushed)?;
+        for segment in &mut self.segments {
+            segment.cool();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Cutting the log's end off, and starting it anew.
+
+use super::Log;
+use crate::checkpoint::Durability;
+use crate::error::{DiskError, IoContext, LogError, ReadError};
+use crate::names;
+use crate::segment::Segment;
+use ottla_types::{Offset, TimestampMs};
+use std::io;
+
+impl Log {
+    /// Cuts off everything from `offset` on; a batch that holds it goes whole. Does nothing at or behind the end.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn truncate_to(&mut self, offset: Offset, now: TimestampMs) -> Result<(), LogError> {
+        self.check_online()?;
+        if offset >= self.log_end_offset {
+            return Ok(());
+        }
+        if offset < self.segments[0].base_offset {
+            return self.truncate_fully_and_start_at(offset, now);
+        }
+        let truncated = self.truncate_segments(offset);
+        self.judged(truncated)?;
+        Ok(())
+    }
+
+    fn truncate_segments(&mut self, offset: Offset) -> Result<(), ReadError> {
+        // First the promise, then what it was about.
+        self.lower_recovery_point(offset)?;
+        let index = self.segment_index(offset).unwrap_or(0);
+        let interval_bytes = self.config.index_interval_bytes;
+        self.forget_hints();
+        while self.segments.len() > index + 1 {
+            let Some(segment) = self.segments.pop() else { break };
+            self.remove_segment_files(&segment)?;
+        }
+        let (place, segment) = self.segment(index);
+        let cut = segment.find(place, offset, interval_bytes)?;
+        let mut end_offset = offset;
+        if let Some(cut) = cut {
+            end_offset = cut.header.base_offset.min(offset);
+            segment.truncate(place, cut.position, end_offset, interval_bytes)?;
+        }
+        segment.with_aborted(place, |aborted, at| {
+            let keep = aborted.all(at)?.iter().take_while(|entry| entry.last_offset < end_offset).count();
+            if keep < aborted.len() { aborted.truncate(at, keep) } else { Ok(()) }
+        })?;
+        self.log_end_offset = end_offset;
+        self.log_start_offset = self.log_start_offset.min(end_offset);
+        self.recovery_point = self.recovery_point.min(end_offset);
+        self.flushed_offset = self.flushed_offset.min(end_offset);
+        if self.epochs.truncate_from_end(end_offset) {
+            self.save_epochs(Durability::Cached)?;
+        }
+        self.retain_snapshots(|at| at <= end_offset);
+        self.load_producers(end_offset)?;
+        Ok(())
+    }
+
+    /// Drops everything and goes on at `offset`, as a follower does whose leader has nothing older.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), LogError> {
+        self.check_online()?;
+        let restarted = self.restart_at(offset, now);
+        self.noted(restarted)?;
+        Ok(())
+    }
+
+    fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
+        self.lower_recovery_point(self.log_start_offset.min(offset))?;
+        self.forget_hints();
+        for segment in std::mem::take(&mut self.segments) {
+            self.remove_segment_files(&segment)?;
+        }
+        let segment = Segment::create(self.place(), offset, now)?;
+        self.segments.push(segment);
+        self.dir_dirty = true;
+        self.log_start_offset = offset;
+        self.log_end_offset = offset;
+        self.recovery_point = offset;
+        self.flushed_offset = offset;
+        self.unflushed_since = None;
+        self.producers = Default::default();
+        self.retain_snapshots(|_| false);
+        if !self.epochs.entries().is_empty() {
+            self.epochs.clear();
+            self.save_epochs(Durability::Cached)?;
+        }
+        Ok(())
+    }
+
+    fn lower_recovery_point(&mut self, offset: Offset) -> Result<(), DiskError> {
+        if offset < self.recovery_point {
+            self.log_dir.lower_recovery_point(&self.partition, offset)?;
+            self.recovery_point = offset;
+        }
+        Ok(())
+    }
+
+    /// Removes a segment's files at once; nobody needs them any more.
+    pub(super) fn remove_segment_files(&mut self, segment: &Segment) -> Result<(), DiskError> {
+        self.dir_dirty = true;
+        for suffix in segment.suffixes() {
+            let path = self.place().file(segment.base_offset, suffix);
+            match self.log_dir.disk().remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.during("remove", &path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames a segment's files so that they count as gone, and removes them when nobody can be reading them any more.
+    pub(super) fn delete_segment_later(
+        &mut self,
+        segment: &Segment,
+        now: TimestampMs,
+    ) -> Result<(), DiskError> {
+        self.dir_dirty = true;
+        let due = now + self.config.file_delete_delay_ms;
+        for suffix in segment.suffixes() {
+            let path = self.place().file(segment.base_offset, suffix);
+            let renamed = self.place().file(segment.base_offset, &format!("{suffix}{}", names::DELETED));
+            match self.log_dir.disk().rename(&path, &renamed) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => {
+                    other.during("rename", &path)?;
+                    self.deleted_files.push((renamed, due));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes renamed files whose time has come.
+    pub(super) fn remove_deleted_files(&mut self, now: TimestampMs) {
+        let disk = self.log_dir.disk();
+        self.deleted_files.retain(|(path, due)| {
+            if *due > now {
+                return true;
+            }
+            if let Err(error) = disk.remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a deleted segment's file");
+            }
+            false
+        });
+    }
+}

@@ -1,0 +1,100 @@
+//! Kafka's producer snapshot file, version 1: version i16, CRC-32C u32 of what follows, entries.
+//!
+//! An entry holds only the producer's last batch, so duplicates of earlier ones are not known after loading; who loads
+//! a snapshot reads on from an older one where it can.
+
+use super::{Producer, ProducerBatch, ProducerStates};
+use bytes::{Buf, BufMut};
+use ottla_records::crc32c;
+use ottla_types::{ProducerEpoch, ProducerId};
+
+const VERSION: i16 = 1;
+const ENTRIES_AT: usize = 6;
+const ENTRY_BYTES: usize = 50;
+
+/// Why a file is not a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Cut off.
+    #[error("the snapshot is cut off")]
+    Truncated,
+    /// Another format.
+    #[error("snapshot version {0} is not known")]
+    UnknownVersion(i16),
+    /// Damaged.
+    #[error("the snapshot's CRC does not match")]
+    Crc,
+}
+
+impl ProducerStates {
+    /// The snapshot's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ENTRIES_AT + 4 + self.producers.len() * ENTRY_BYTES);
+        out.put_i16(VERSION);
+        out.put_u32(0);
+        out.put_i32(i32::try_from(self.producers.len()).unwrap_or(i32::MAX));
+        for (id, producer) in &self.producers {
+            let last = producer.batches.last();
+            out.put_i64(id.0);
+            out.put_i16(producer.epoch.0);
+            out.put_i32(producer.last_sequence());
+            out.put_i64(last.map_or(-1, |batch| batch.last_offset));
+            out.put_i32(last.map_or(0, |batch| batch.offset_delta));
+            out.put_i64(producer.last_timestamp);
+            out.put_i32(producer.coordinator_epoch);
+            out.put_i64(producer.transaction_start.unwrap_or(-1));
+        }
+        let crc = crc32c(&out[ENTRIES_AT..]);
+        out[2..ENTRIES_AT].copy_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// Reads a snapshot back.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] for anything but a whole, undamaged snapshot.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut rest = bytes;
+        if rest.len() < ENTRIES_AT + 4 {
+            return Err(SnapshotError::Truncated);
+        }
+        let version = rest.get_i16();
+        if version != VERSION {
+            return Err(SnapshotError::UnknownVersion(version));
+        }
+        let crc = rest.get_u32();
+        if crc32c(rest) != crc {
+            return Err(SnapshotError::Crc);
+        }
+        let count = usize::try_from(rest.get_i32()).map_err(|_| SnapshotError::Truncated)?;
+        if rest.len() / ENTRY_BYTES < count {
+            return Err(SnapshotError::Truncated);
+        }
+        let mut states = Self::default();
+        for _ in 0..count {
+            states.decode_entry(&mut rest);
+        }
+        Ok(states)
+    }
+
+    fn decode_entry(&mut self, rest: &mut &[u8]) {
+        let id = ProducerId(rest.get_i64());
+        let mut producer = Producer::new(ProducerEpoch(rest.get_i16()));
+        let last_sequence = rest.get_i32();
+        let last_offset = rest.get_i64();
+        let offset_delta = rest.get_i32();
+        let timestamp = rest.get_i64();
+        producer.coordinator_epoch = rest.get_i32();
+        let transaction_start = rest.get_i64();
+        producer.last_timestamp = timestamp;
+        if last_offset >= 0 {
+            producer.batches.push(ProducerBatch { last_sequence, last_offset, offset_delta, timestamp });
+        }
+        if transaction_start >= 0 {
+            producer.transaction_start = Some(transaction_start);
+            self.ongoing.insert(transaction_start, id);
+        }
+        self.producers.insert(id, producer);
+    }
+}
