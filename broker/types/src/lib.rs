@@ -5,6 +5,7 @@
 mod error_code;
 mod ids;
 pub mod limits;
+pub mod settings;
 
 pub use error_code::ErrorCode;
 pub use ids::{

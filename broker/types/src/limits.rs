@@ -1,6 +1,6 @@
 //! Every limit that is not a setting, in one place.
 //!
-//! What a setting bounds is not here: see `settings`.
+//! What a setting bounds is not here: see [`crate::settings`].
 
 /// Elements of all arrays of one request together. Kafka has no such limit; the largest requests of real
 /// clients (a fetch session of 100,000 partitions) stay far below it.
@@ -27,3 +27,6 @@ pub const DECODED_RECORD_BYTES: usize = 256 << 20;
 
 /// Bytes of a broker's answer to one DescribeTopicPartitions: partitions above this wait for the next page.
 pub const DESCRIBED_PARTITIONS: usize = 2_000;
+
+/// Bytes of one produced batch's records after decompression, when the broker must look at them.
+pub const DECOMPRESSED_BATCH_BYTES: usize = 64 << 20;
