@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ottla_core::metadata::StaticSettings;
 use ottla_types::BrokerId;
 
 use super::error::ConfigError;
@@ -64,6 +65,7 @@ pub struct BrokerConfig {
     pub metrics_topics_max: usize,
     /// Everything that was set, and the defaults.
     pub settings: Settings,
+    pub(super) static_settings: StaticSettings,
 }
 
 impl BrokerConfig {
@@ -105,6 +107,10 @@ impl BrokerConfig {
             metrics_topics_max: settings.count("ottla.metrics.topics.max") as usize,
             listeners,
             advertised_listeners,
+            static_settings: settings
+                .explicit()
+                .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
+                .collect(),
             settings,
         })
     }

@@ -10,6 +10,7 @@
 //! of these, unknown ones are left alone, because those images and Kubernetes set many that are no
 //! settings.
 
+mod accessors;
 mod broker;
 mod environment;
 mod error;

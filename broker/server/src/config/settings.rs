@@ -158,6 +158,12 @@ impl Settings {
         }
     }
 
+    /// The value of a number that fits 32 bits; larger ones become the largest.
+    pub fn int(&self, key: &str) -> i32 {
+        let number = self.number(key);
+        i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })
+    }
+
     /// A number of bytes, milliseconds or things: below zero is taken as zero.
     pub fn count(&self, key: &str) -> u64 {
         self.number(key).try_into().unwrap_or(0)
