@@ -8,6 +8,7 @@ use super::image::Image;
 use super::record::Config;
 use super::replay::ReplayError;
 use ottla_types::BrokerId;
+use ottla_types::settings::{self, topic};
 use std::collections::BTreeMap;
 
 /// What kind of thing has settings.
@@ -124,17 +125,62 @@ pub struct ConfigSynonym {
 pub type StaticSettings = BTreeMap<String, String>;
 
 impl Image {
-    /// Every place that gives a broker setting a value, the one that wins first; `keys` are the setting's names in
-    /// the order in which they count (`log.retention.ms`, then `log.retention.minutes`).
+    /// Every place that gives a broker setting a value, the one that wins first. `Default` comes last, if there is a
+    /// default. `broker` may be [`BrokerId::NONE`] for what holds for all.
     #[must_use]
-    pub fn broker_setting(
+    pub fn broker_setting(&self, key: &str, broker: BrokerId, file: &StaticSettings) -> Vec<ConfigSynonym> {
+        let mut found = self.set_on_broker(&[topic::Synonym { key: "", factor: 1 }], Some(key), broker, file);
+        let default = settings::broker::lookup(key).and_then(|setting| setting.default);
+        found.extend(default.map(|value| synonym(key, value, ConfigSource::Default)));
+        found
+    }
+
+    /// Every place that gives a topic setting a value, the one that wins first, each value in the topic setting's
+    /// own unit. `Default` comes last, if there is a default.
+    #[must_use]
+    pub fn topic_setting(
         &self,
+        topic: &str,
+        key: &str,
         broker: BrokerId,
-        keys: &[&str],
         file: &StaticSettings,
-        default: Option<&str>,
     ) -> Vec<ConfigSynonym> {
-        let own = self.config(&ConfigResource::broker(broker));
+        let own = self.config(&ConfigResource::topic(topic)).and_then(|settings| settings.get(key));
+        let mut found: Vec<_> =
+            own.map(|value| synonym(key, value, ConfigSource::DynamicTopic)).into_iter().collect();
+        found.extend(self.set_on_broker(topic::synonyms(key), None, broker, file));
+        let default = topic::lookup(key).and_then(|setting| setting.default);
+        found.extend(default.map(|value| synonym(key, value, ConfigSource::Default)));
+        found
+    }
+
+    /// The value of a topic setting, if anything gives it one.
+    #[must_use]
+    pub fn topic_value(
+        &self,
+        topic: &str,
+        key: &str,
+        broker: BrokerId,
+        file: &StaticSettings,
+    ) -> Option<String> {
+        self.topic_setting(topic, key, broker, file).into_iter().next().map(|winner| winner.value)
+    }
+
+    /// The value of a broker setting, if anything gives it one.
+    #[must_use]
+    pub fn broker_value(&self, key: &str, broker: BrokerId, file: &StaticSettings) -> Option<String> {
+        self.broker_setting(key, broker, file).into_iter().next().map(|winner| winner.value)
+    }
+
+    /// The places in which a broker has a value under one of the keys; `only` stands for all of them.
+    fn set_on_broker(
+        &self,
+        keys: &[topic::Synonym],
+        only: Option<&str>,
+        broker: BrokerId,
+        file: &StaticSettings,
+    ) -> Vec<ConfigSynonym> {
+        let own = self.config(&ConfigResource::broker(broker)).filter(|_| !broker.is_none());
         let all = self.config(&ConfigResource::all_brokers());
         let layers = [
             (own, ConfigSource::DynamicBroker),
@@ -144,34 +190,26 @@ impl Image {
         let mut found = Vec::new();
         for (settings, source) in layers {
             let Some(settings) = settings else { continue };
-            found.extend(keys.iter().filter_map(|key| {
-                let value = settings.get(*key)?.clone();
-                Some(ConfigSynonym { key: (*key).to_owned(), value, source })
+            found.extend(keys.iter().filter_map(|wanted| {
+                let key = only.unwrap_or(wanted.key);
+                Some(synonym(key, &in_unit(settings.get(key)?, wanted.factor), source))
             }));
-        }
-        if let (Some(key), Some(value)) = (keys.first(), default) {
-            let (key, value) = ((*key).to_owned(), value.to_owned());
-            found.push(ConfigSynonym { key, value, source: ConfigSource::Default });
         }
         found
     }
+}
 
-    /// Every place that gives a topic setting a value, the one that wins first. `broker_keys` are its synonyms.
-    #[must_use]
-    pub fn topic_setting(
-        &self,
-        topic: &str,
-        key: &str,
-        broker: BrokerId,
-        broker_keys: &[&str],
-        file: &StaticSettings,
-    ) -> Vec<ConfigSynonym> {
-        let own = self.config(&ConfigResource::topic(topic)).and_then(|settings| settings.get(key));
-        let own = own.map(|value| ConfigSynonym {
-            key: key.to_owned(),
-            value: value.clone(),
-            source: ConfigSource::DynamicTopic,
-        });
-        own.into_iter().chain(self.broker_setting(broker, broker_keys, file, None)).collect()
+fn synonym(key: &str, value: &str, source: ConfigSource) -> ConfigSynonym {
+    ConfigSynonym { key: key.to_owned(), value: value.to_owned(), source }
+}
+
+/// Hours to milliseconds; negative values mean "no limit" in every unit.
+fn in_unit(value: &str, factor: i64) -> String {
+    if factor == 1 {
+        return value.to_owned();
+    }
+    match value.trim().parse::<i64>() {
+        Ok(number) if number >= 0 => number.saturating_mul(factor).to_string(),
+        _ => value.to_owned(),
     }
 }

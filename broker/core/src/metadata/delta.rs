@@ -36,6 +36,24 @@ impl ImageDelta {
         *self == Self::default()
     }
 
+    /// What changed after this; the sum is what changed over both.
+    pub fn merge(&mut self, later: Self) {
+        for (id, topic) in later.topics_deleted {
+            self.partitions.retain(|partition| partition.topic_id != id);
+            // A topic that came and went was never there.
+            if !self.topics_created.remove(&id) {
+                self.topics_deleted.insert(id, topic);
+            }
+        }
+        self.topics_created.extend(later.topics_created);
+        self.partitions.extend(later.partitions);
+        self.configs.extend(later.configs);
+        self.brokers.extend(later.brokers);
+        self.cluster |= later.cluster;
+        self.producer_ids |= later.producer_ids;
+        self.permits |= later.permits;
+    }
+
     /// Everything: from nothing to `image`.
     #[must_use]
     pub fn everything(image: &Image) -> Self {

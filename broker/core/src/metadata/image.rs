@@ -15,6 +15,9 @@ use ottla_types::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The directory of a replica that may have been on a disk which is gone (Kafka's `DirectoryId.LOST`).
+pub const LOST_DIRECTORY: DirectoryId = DirectoryId(Uuid::from_u128(1));
+
 /// The cluster's metadata at one offset of its log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Image {
@@ -68,6 +71,12 @@ impl BrokerImage {
     #[must_use]
     pub const fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// True if a replica in this directory can be used: it is online, or it is not known where the replica is.
+    #[must_use]
+    pub fn is_online(&self, directory: DirectoryId) -> bool {
+        directory.is_zero() || self.directories.binary_search(&directory).is_ok()
     }
 
     /// Its address at a listener.

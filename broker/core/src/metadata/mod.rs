@@ -18,7 +18,7 @@ mod snapshot;
 pub use batch::{DecodeError, FORMAT_VERSION, decode, encode};
 pub use config::{ConfigResource, ConfigResourceKind, ConfigSource, ConfigSynonym, StaticSettings};
 pub use delta::ImageDelta;
-pub use image::{BrokerImage, Image, PartitionImage, Permit, TopicImage};
+pub use image::{BrokerImage, Image, LOST_DIRECTORY, PartitionImage, Permit, TopicImage};
 pub use membership::{Membership, NodeId};
 pub use record::MetadataRecord;
 pub use replay::ReplayError;

@@ -83,8 +83,8 @@ impl Image {
     /// When a record does not fit; the image is then half changed and must not be used.
     pub fn apply(
         &mut self,
-        offset: u64,
         records: &[MetadataRecord],
+        offset: u64,
         delta: &mut ImageDelta,
     ) -> Result<(), ReplayError> {
         for record in records {

@@ -1,0 +1,168 @@
+use super::*;
+
+#[test]
+fn a_broker_begins_fenced_and_is_unfenced_when_it_has_caught_up() {
+    let mut controller = cluster(0);
+    let outcome = controller.handle(5, Request::RegisterBroker(registration(1)));
+    assert_eq!(outcome.reply, Reply::RegisterBroker(Ok(BrokerEpoch(3))));
+    let mut request = heartbeat(&controller, 1);
+    request.metadata_offset = 2;
+    let outcome = controller.handle(6, Request::BrokerHeartbeat(request.clone()));
+    let reply = HeartbeatReply { is_caught_up: false, is_fenced: true, should_shutdown: false };
+    assert_eq!(outcome, Outcome::reply(Reply::BrokerHeartbeat(Ok(reply))));
+    request.metadata_offset = 3;
+    let outcome = controller.handle(7, Request::BrokerHeartbeat(request));
+    let change =
+        record::BrokerChange { broker_id: 1, broker_epoch: 3, fenced: Some(false), ..Default::default() };
+    assert_eq!(outcome.records, [change.into()]);
+}
+
+#[test]
+fn a_silent_broker_is_fenced_and_others_lead_in_its_place() {
+    let mut controller = cluster(2);
+    let keys = create(&mut controller, "t", &[&[1, 2], &[2, 1]], &[]);
+    controller.handle(5_000, Request::BrokerHeartbeat(heartbeat(&controller, 2)));
+    assert_eq!(controller.poll_timeout(), Some(9_000));
+    assert!(controller.tick(8_999).records.is_empty());
+    assert_eq!(controller.tick(9_000).records.len(), 2);
+    assert_eq!(state(&controller, keys[0]), (2, vec![2], vec![]));
+    assert_eq!(state(&controller, keys[1]), (2, vec![2], vec![]));
+    assert_eq!(partition(&controller, keys[0]).leader_epoch.0, 1);
+    assert_eq!(partition(&controller, keys[1]).leader_epoch.0, 0);
+    assert_eq!(controller.poll_timeout(), Some(14_000));
+}
+
+#[test]
+fn a_broker_whose_connection_broke_is_fenced_soon_unless_it_comes_back() {
+    let mut controller = cluster(2);
+    let epoch = |id| controller.image().broker(BrokerId(id)).unwrap().epoch;
+    let suspect = Request::SuspectBroker { broker: BrokerId(1), epoch: epoch(1) };
+    controller.handle(100, suspect.clone());
+    assert_eq!(controller.poll_timeout(), Some(400));
+    controller.handle(200, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    assert!(controller.tick(400).records.is_empty());
+    controller.handle(500, suspect);
+    controller.tick(800);
+    assert!(controller.image().broker(BrokerId(1)).unwrap().fenced);
+}
+
+#[test]
+fn the_last_in_sync_replica_stays_eligible_and_leads_when_it_comes_back() {
+    let mut controller = cluster(1);
+    let key = create(&mut controller, "t", &[&[1]], &[])[0];
+    controller.tick(9_000);
+    assert_eq!(state(&controller, key), (-1, vec![], vec![1]));
+    controller.handle(9_001, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    assert_eq!(state(&controller, key), (1, vec![1], vec![]));
+    assert!(!partition(&controller, key).recovering);
+    assert_eq!(partition(&controller, key).leader_epoch.0, 2);
+}
+
+#[test]
+fn after_a_crash_the_last_leader_is_elected_and_has_to_recover() {
+    let mut controller = cluster(1);
+    let key = create(&mut controller, "t", &[&[1]], &[])[0];
+    let mut again = registration(1);
+    again.incarnation_id = Uuid::from_u128(77);
+    controller.handle(10, Request::RegisterBroker(again));
+    assert_eq!(state(&controller, key), (-1, vec![], vec![]));
+    controller.handle(20, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    assert_eq!(state(&controller, key), (1, vec![1], vec![]));
+    assert!(partition(&controller, key).recovering);
+}
+
+#[test]
+fn an_emptied_disk_is_never_elected_in_place_of_the_data() {
+    let mut controller = cluster(2);
+    let alone = create(&mut controller, "alone", &[&[1]], &[("unclean.leader.election.enable", "true")])[0];
+    let shared = create(&mut controller, "shared", &[&[1, 2]], &[])[0];
+    let mut empty = registration(1);
+    empty.incarnation_id = Uuid::from_u128(77);
+    (empty.directories, empty.metadata_directory) = (vec![directory(50)], directory(50));
+    let outcome = controller.handle(10, Request::RegisterBroker(empty.clone()));
+    let Reply::RegisterBroker(Err(error)) = outcome.reply else { panic!() };
+    assert_eq!(error.code, ErrorCode::DuplicateBrokerRegistration);
+    // Its session ends; the other one's does not.
+    controller.handle(8_000, Request::BrokerHeartbeat(heartbeat(&controller, 2)));
+    controller.tick(9_000);
+    controller.handle(9_001, Request::RegisterBroker(empty));
+    controller.handle(9_002, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    assert!(controller.image().is_active(BrokerId(1)));
+    assert_eq!(state(&controller, alone).0, -1);
+    assert_eq!(state(&controller, shared), (2, vec![2], vec![]));
+}
+
+#[test]
+fn a_controlled_shutdown_moves_leaders_then_waits_until_everybody_knows() {
+    let mut controller = cluster(2);
+    let key = create(&mut controller, "t", &[&[1, 2]], &[])[0];
+    let mut request = heartbeat(&controller, 1);
+    request.want_shutdown = true;
+    let outcome = controller.handle(10, Request::BrokerHeartbeat(request.clone()));
+    let waits = HeartbeatReply { is_caught_up: true, is_fenced: false, should_shutdown: false };
+    assert_eq!(outcome.reply, Reply::BrokerHeartbeat(Ok(waits)));
+    assert_eq!(state(&controller, key), (2, vec![2], vec![]));
+    controller.appended(2_000_000);
+    let outcome = controller.handle(11, Request::BrokerHeartbeat(request.clone()));
+    assert_eq!(outcome, Outcome::reply(Reply::BrokerHeartbeat(Ok(waits))));
+    let mut other = heartbeat(&controller, 2);
+    other.metadata_offset = 2_000_000;
+    controller.handle(12, Request::BrokerHeartbeat(other));
+    let outcome = controller.handle(13, Request::BrokerHeartbeat(request));
+    let may_go = HeartbeatReply { is_caught_up: true, is_fenced: true, should_shutdown: true };
+    assert_eq!(outcome.reply, Reply::BrokerHeartbeat(Ok(may_go)));
+}
+
+#[test]
+fn registrations_that_cannot_be_are_refused() {
+    let mut controller = cluster(1);
+    let mut other_cluster = registration(2);
+    other_cluster.cluster_id = "x".into();
+    let mut same_directory = registration(2);
+    same_directory.directories = vec![directory(1)];
+    let mut old_version = registration(2);
+    old_version.features.clear();
+    for (request, expected) in [
+        (other_cluster, ErrorCode::InconsistentClusterId),
+        (same_directory, ErrorCode::InvalidRegistration),
+        (old_version, ErrorCode::UnsupportedVersion),
+    ] {
+        let outcome = controller.handle(0, Request::RegisterBroker(request));
+        let Reply::RegisterBroker(Err(error)) = outcome.reply else { panic!() };
+        assert_eq!((error.code, outcome.records), (expected, vec![]));
+    }
+}
+
+#[test]
+fn a_stale_epoch_or_an_unknown_broker_is_told_so() {
+    let mut controller = cluster(1);
+    let mut request = heartbeat(&controller, 1);
+    request.broker_epoch = BrokerEpoch(1);
+    let outcome = controller.handle(0, Request::BrokerHeartbeat(request.clone()));
+    let Reply::BrokerHeartbeat(Err(error)) = outcome.reply else { panic!() };
+    assert_eq!(error.code, ErrorCode::StaleBrokerEpoch);
+    request.broker_id = BrokerId(9);
+    let outcome = controller.handle(0, Request::BrokerHeartbeat(request));
+    let Reply::BrokerHeartbeat(Err(error)) = outcome.reply else { panic!() };
+    assert_eq!(error.code, ErrorCode::BrokerIdNotRegistered);
+}
+
+#[test]
+fn an_unregistered_broker_leaves_every_isr() {
+    let mut controller = cluster(2);
+    let key = create(&mut controller, "t", &[&[1, 2]], &[])[0];
+    let epoch = controller.image().broker(BrokerId(1)).unwrap().epoch.0;
+    let outcome = controller.handle(0, Request::UnregisterBroker { broker: BrokerId(1) });
+    assert_eq!(outcome.records[0], record::UnregisterBroker { broker_id: 1, broker_epoch: epoch }.into());
+    assert_eq!(state(&controller, key), (2, vec![2], vec![]));
+    assert!(controller.image().broker(BrokerId(1)).is_none());
+}
+
+#[test]
+fn producer_ids_are_handed_out_once() {
+    let mut controller = cluster(1);
+    let epoch = controller.image().broker(BrokerId(1)).unwrap().epoch;
+    let request = Request::AllocateProducerIds { broker: BrokerId(1), epoch };
+    assert_eq!(controller.handle(0, request.clone()).reply, Reply::ProducerIds(Ok(0..1000)));
+    assert_eq!(controller.handle(0, request).reply, Reply::ProducerIds(Ok(1000..2000)));
+}
