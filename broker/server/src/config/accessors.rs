@@ -1,12 +1,12 @@
 //! Settings by name and type, for the parts of the broker that use them.
 
-use ottla_core::metadata::StaticSettings;
+use std::collections::BTreeMap;
 
 use super::BrokerConfig;
 
 impl BrokerConfig {
     /// What was set outside of the cluster's metadata, by key.
-    pub fn file_settings(&self) -> &StaticSettings {
+    pub fn file_settings(&self) -> &BTreeMap<String, String> {
         &self.static_settings
     }
 

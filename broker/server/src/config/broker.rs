@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ottla_core::metadata::StaticSettings;
 use ottla_types::BrokerId;
 
 use super::error::ConfigError;
@@ -65,7 +64,7 @@ pub struct BrokerConfig {
     pub metrics_topics_max: usize,
     /// Everything that was set, and the defaults.
     pub settings: Settings,
-    pub(super) static_settings: StaticSettings,
+    pub(super) static_settings: BTreeMap<String, String>,
 }
 
 impl BrokerConfig {

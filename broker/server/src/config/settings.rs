@@ -107,7 +107,8 @@ impl Settings {
             Some(setting) => setting.validate(value),
             None => table::validate(key, value),
         };
-        checked.map_err(|reason| Problem::bad_value(key, value, reason).at(&origin))?;
+        let shown = if table::is_secret(key) { "[hidden]" } else { value };
+        checked.map_err(|reason| Problem::bad_value(key, shown, reason).at(&origin))?;
         if replace || !self.explicit.contains_key(key) {
             self.explicit.insert(key.to_owned(), (value.to_owned(), origin));
         }

@@ -80,6 +80,26 @@ fn bad_values_say_where_they_stand() {
 }
 
 #[test]
+fn a_topics_setting_is_answered_with_the_brokers_name_for_it() {
+    let error = load("", &[], &["segment.bytes=1048576"]).unwrap_err();
+    assert_eq!(error, "flag: unknown setting \"segment.bytes\"; did you mean \"log.segment.bytes\"?");
+}
+
+#[test]
+fn every_number_the_broker_asks_for_has_a_default() {
+    let config = load("", &[], &[]).unwrap();
+    config.num_partitions();
+    config.default_replication_factor();
+    config.replica_lag_time_max_ms();
+    config.producer_id_expiration_ms();
+    config.fetch_max_bytes();
+    config.fetch_session_slots();
+    config.retention_check_interval_ms();
+    config.broker_heartbeat_interval_ms();
+    config.broker_session_timeout_ms();
+}
+
+#[test]
 fn of_two_lines_for_one_key_the_later_counts() {
     assert_eq!(
         load("num.partitions=1\nnum.partitions=2\n", &[], &[]).unwrap().settings.number("num.partitions"),

@@ -83,6 +83,11 @@ impl BoundListener {
         &self.name
     }
 
+    /// The socket itself, for another kind of server.
+    pub(crate) fn into_socket(self) -> std::net::TcpListener {
+        self.socket
+    }
+
     /// Where it really listens.
     pub fn address(&self) -> SocketAddr {
         self.address
