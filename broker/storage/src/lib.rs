@@ -15,14 +15,19 @@ mod epoch_cache;
 mod error;
 mod index;
 mod log;
+mod metadata_log;
 pub mod names;
 pub mod producer_state;
 mod segment;
 mod segment_lookup;
 
 pub use config::LogConfig;
-pub use dirs::LogDir;
+pub use dirs::{
+    CreateError, DirView, DirsError, DirsOptions, FailedLog, HostedLog, LoadReport, LogDir, LogDirs,
+    LogHandle, MetaProperties,
+};
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, EmptyFile, FsDisk, read_full_at, write_all_at};
 pub use epoch_cache::LeaderEpochCache;
 pub use error::{AppendError, DiskError, LogError, OpenError, ReadError};
 pub use log::{Appended, FlushPlan, Log, LogSlice, Recovery, RecoveryReport, TimestampOffset};
+pub use metadata_log::{Entry as MetadataEntry, MetadataLog, MetadataLogError, Recovered};

@@ -108,7 +108,7 @@ impl Segment {
     pub(crate) fn write(
         &mut self,
         place: Place<'_>,
-        slices: &mut [IoSlice<'_>],
+        slices: &[IoSlice<'_>],
         total_bytes: u64,
     ) -> Result<(), DiskError> {
         let file = self.file(place)?;

@@ -105,7 +105,7 @@ fn a_log_opens_as_it_was_after_a_close_a_kill_and_a_machine_crash() {
         assert_eq!(log.log_end_offset(), end);
         assert_eq!(log.epochs(), epochs);
         assert_eq!(offsets(&mut log, 0, 700), (0..end).collect::<Vec<_>>());
-        fill(&mut log, 3);
+        fill_one(&mut log);
     }
 }
 

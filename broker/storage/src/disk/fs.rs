@@ -105,33 +105,50 @@ impl Disk for FsDisk {
     }
 }
 
+impl FsFile {
+    fn write_some_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let count = slices.len().min(MAX_SLICES);
+        let offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
+        loop {
+            // SAFETY: IoSlice has the layout of iovec, `count` of them are readable, and each names readable memory.
+            let written = unsafe {
+                libc::pwritev(self.0.as_raw_fd(), slices.as_ptr().cast(), count as libc::c_int, offset)
+            };
+            match usize::try_from(written) {
+                Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                Ok(written) => return Ok(written),
+                Err(_) => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl DiskFile for FsFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.0.read_at(buffer, position)
     }
 
-    fn write_all_at(&self, mut slices: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            let count = slices.len().min(MAX_SLICES);
-            let offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
-            // SAFETY: IoSlice has the layout of iovec, `count` of them are readable, and each names readable memory.
-            let written = unsafe {
-                libc::pwritev(self.0.as_raw_fd(), slices.as_ptr().cast(), count as libc::c_int, offset)
-            };
-            let written = match usize::try_from(written) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => written,
-                Err(_) => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() == io::ErrorKind::Interrupted {
-                        continue;
-                    }
-                    return Err(error);
-                }
-            };
-            position += written as u64;
-            IoSlice::advance_slices(&mut slices, written);
+    fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut written = self.write_some_at(slices, position)?;
+        if written == total {
+            return Ok(());
+        }
+        // Rare: a signal, a full disk, or more slices than one call takes.
+        let mut rest = slices.to_vec();
+        let mut rest = &mut rest[..];
+        let mut last = written;
+        while written < total {
+            IoSlice::advance_slices(&mut rest, last);
+            last = self.write_some_at(rest, position + written as u64)?;
+            written += last;
         }
         Ok(())
     }
@@ -142,6 +159,15 @@ impl DiskFile for FsFile {
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         self.0.set_len(len_bytes)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        let len = libc::off_t::try_from(len_bytes).map_err(io::Error::other)?;
+        // SAFETY: the descriptor is open for as long as `self` lives.
+        match unsafe { libc::posix_fallocate(self.0.as_raw_fd(), 0, len) } {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -75,11 +75,13 @@ pub trait DiskFile: Send + Sync + Debug {
     /// Reads up to `buffer.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes all slices one behind the other. On an error any prefix may have been written.
-    fn write_all_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> io::Result<()>;
+    fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Makes everything written survive a crash.
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or (with zeros) extends.
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+    /// Extends to `len_bytes`, with room for all of it set aside.
+    fn allocate(&self, len_bytes: u64) -> io::Result<()>;
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// True for a file without content.
@@ -112,7 +114,7 @@ pub fn read_full_at(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io
 /// # Errors
 /// The disk's.
 pub fn write_all_at(file: &dyn DiskFile, bytes: &[u8], position: u64) -> io::Result<()> {
-    file.write_all_at(&mut [IoSlice::new(bytes)], position)
+    file.write_all_at(&[IoSlice::new(bytes)], position)
 }
 
 /// A file without content and without a disk, for slices that hold nothing.
@@ -123,13 +125,16 @@ impl DiskFile for EmptyFile {
     fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
         Ok(0)
     }
-    fn write_all_at(&self, _slices: &mut [IoSlice<'_>], _position: u64) -> io::Result<()> {
+    fn write_all_at(&self, _slices: &[IoSlice<'_>], _position: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
     fn sync_data(&self) -> io::Result<()> {
         Ok(())
     }
     fn set_len(&self, _len_bytes: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn allocate(&self, _len_bytes: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
     fn len(&self) -> io::Result<u64> {

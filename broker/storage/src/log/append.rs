@@ -2,7 +2,7 @@
 
 use super::Log;
 use crate::checkpoint::Durability;
-use crate::error::AppendError;
+use crate::error::{AppendError, DiskError};
 use crate::producer_state::Verdict;
 use crate::segment::Segment;
 use bytes::Bytes;
@@ -25,7 +25,7 @@ pub struct Appended {
 
 /// Bytes to write and what they are. Offsets are final.
 struct Write<'a, 'b> {
-    slices: &'a mut [IoSlice<'b>],
+    slices: &'a [IoSlice<'b>],
     bytes: u64,
     batches: &'a [BatchHeader],
 }
@@ -77,7 +77,7 @@ impl Log {
         if bytes > self.config.segment_bytes {
             return Err(AppendError::TooLarge { bytes, segment_bytes: self.config.segment_bytes });
         }
-        self.write(Write { slices: &mut slices, bytes, batches: &headers }, now)?;
+        self.write(Write { slices: &slices, bytes, batches: &headers }, now)?;
         self.keep_books(batches, &headers, now);
         Ok(Appended { base_offset, last_offset: next_offset - 1, log_append_time, duplicate: false })
     }
@@ -133,9 +133,9 @@ impl Log {
 
     fn append_group(&mut self, batches: &[RecordBatch], now: TimestampMs) -> Result<(), AppendError> {
         let headers: Vec<BatchHeader> = batches.iter().map(|batch| batch.header).collect();
-        let mut slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
+        let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
         let bytes = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
-        self.write(Write { slices: &mut slices, bytes, batches: &headers }, now)?;
+        self.write(Write { slices: &slices, bytes, batches: &headers }, now)?;
         self.keep_books(batches, &headers, now);
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Log {
         if let Some(reason) = self.offline_reason() {
             return Err(AppendError::Offline { path: self.dir.clone(), reason: reason.to_owned() });
         }
-        if self.log_dir.is_full() {
+        if self.log_dir.is_full() && !self.uses_reserve {
             return Err(AppendError::DiskFull { dir: self.log_dir.path().to_owned() });
         }
         Ok(())
@@ -178,14 +178,22 @@ impl Log {
             let rolled = self.roll_to(first.base_offset, now);
             rolled.map_err(|error| self.append_error(error))?;
         }
-        let (place, active) = self.active_mut();
-        let written = active.write(place, write.slices, write.bytes);
-        active.modified_ms = now;
-        let written = self.noted(written);
+        let mut written = self.write_active(&write, now);
+        if self.uses_reserve && written.as_ref().is_err_and(DiskError::is_full) {
+            // The reserve is free now.
+            written = self.write_active(&write, now);
+        }
         written.map_err(|error| self.append_error(error))
     }
 
-    fn append_error(&self, error: crate::error::DiskError) -> AppendError {
+    fn write_active(&mut self, write: &Write<'_, '_>, now: TimestampMs) -> Result<(), DiskError> {
+        let (place, active) = self.active_mut();
+        let written = active.write(place, write.slices, write.bytes);
+        active.modified_ms = now;
+        self.noted(written)
+    }
+
+    fn append_error(&self, error: DiskError) -> AppendError {
         if error.is_full() && self.log_dir.offline_reason().is_none() {
             AppendError::DiskFull { dir: self.log_dir.path().to_owned() }
         } else {

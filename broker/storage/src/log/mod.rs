@@ -65,7 +65,9 @@ pub struct Log {
     hints: Hints,
     /// Renamed files and when they may go.
     deleted_files: Vec<(PathBuf, TimestampMs)>,
-    /// Set when the log itself is found damaged.
+    /// May use the room that is set aside for when the volume is full.
+    uses_reserve: bool,
+    /// Why it refuses to serve: damage, or because it was closed or deleted.
     corrupt: Option<String>,
 }
 
@@ -177,6 +179,11 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Lets it write when its data directory is full for others: the metadata log.
+    pub(crate) fn use_reserve(&mut self) {
+        self.uses_reserve = true;
     }
 
     /// Why the log cannot be used, if so.

@@ -146,6 +146,7 @@ impl Log {
             snapshots: Snapshots::default(),
             hints: Hints::default(),
             deleted_files: Vec::new(),
+            uses_reserve: false,
             corrupt: None,
         }
     }
@@ -226,6 +227,11 @@ impl Log {
     /// # Errors
     /// The disk's. The log is as safe as after a crash of the process.
     pub fn close(mut self) -> Result<(), LogError> {
+        self.close_in_place()
+    }
+
+    /// The same where the log is shared; it refuses everything from then on.
+    pub(crate) fn close_in_place(&mut self) -> Result<(), LogError> {
         self.check_online()?;
         let (place, active) = self.active_mut();
         let sealed = active.seal(place);
@@ -237,7 +243,14 @@ impl Log {
         for path in self.deleted_files.drain(..).map(|(path, _)| path) {
             let _ = self.log_dir.disk().remove_file(&path);
         }
+        self.detach("the log is closed");
         Ok(())
+    }
+
+    /// Gives its files back and refuses everything from now on.
+    pub(crate) fn detach(&mut self, reason: &str) {
+        self.corrupt.get_or_insert_with(|| reason.to_owned());
+        self.segments.iter_mut().for_each(Segment::release);
     }
 }
 

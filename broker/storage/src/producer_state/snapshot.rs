@@ -10,7 +10,7 @@ use ottla_types::{ProducerEpoch, ProducerId};
 
 const VERSION: i16 = 1;
 const ENTRIES_AT: usize = 6;
-const ENTRY_BYTES: usize = 50;
+const ENTRY_BYTES: usize = 46;
 
 /// Why a file is not a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,180 @@
+//! Making partitions and letting them go.
+
+use super::{HostedLog, LogDirs, LogHandle};
+use crate::config::LogConfig;
+use crate::error::{DiskError, IoContext};
+use crate::log::Log;
+use crate::names;
+use ottla_types::{DirectoryId, ErrorCode, TimestampMs, TopicId, TopicPartition, Uuid};
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The longest name a file system takes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// Why a partition's log could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// It is there already, of another topic.
+    #[error("{partition} is here already, with topic id {found}")]
+    OtherTopic {
+        /// The partition.
+        partition: TopicPartition,
+        /// The topic id on disk.
+        found: TopicId,
+    },
+    /// It is there and cannot be opened.
+    #[error("{partition} is offline: {reason}")]
+    Offline {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        reason: String,
+    },
+    /// No data directory works, or not the one asked for.
+    #[error("no data directory for {partition}")]
+    NoDirectory {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl CreateError {
+    /// Kafka's error code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::OtherTopic { .. } => ErrorCode::InconsistentTopicId,
+            Self::NoDirectory { .. } => ErrorCode::LogDirNotFound,
+            Self::Offline { .. } | Self::Disk(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl LogDirs {
+    /// The partition's log, made if it is not here: in `directory`, or in the directory with the fewest logs.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing is left of a failed try.
+    pub fn create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        directory: Option<DirectoryId>,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<LogHandle, CreateError> {
+        if let Some(failed) = self.failed.read().get(partition) {
+            return Err(CreateError::Offline { partition: partition.clone(), reason: failed.reason.clone() });
+        }
+        let mut hosted = self.hosted.write();
+        if let Some(existing) = hosted.get_mut(partition) {
+            if let Some(found) = existing.topic_id.filter(|found| *found != topic_id) {
+                return Err(CreateError::OtherTopic { partition: partition.clone(), found });
+            }
+            return Ok(Arc::clone(&existing.log));
+        }
+        let mut counts = vec![0usize; self.dirs.len()];
+        hosted.values().for_each(|log| counts[log.dir] += 1);
+        let usable = |index: &usize| {
+            let dir = &self.dirs[*index];
+            dir.log_dir.offline_reason().is_none() && directory.is_none_or(|wanted| wanted == dir.id)
+        };
+        let chosen = (0..self.dirs.len()).filter(usable).min_by_key(|&index| counts[index]);
+        let dir = chosen.ok_or_else(|| CreateError::NoDirectory { partition: partition.clone() })?;
+        let log = self.create_in(dir, partition, topic_id, config, now)?;
+        let log = Arc::new(Mutex::new(log));
+        let entry = HostedLog { log: Arc::clone(&log), topic_id: Some(topic_id), dir };
+        hosted.insert(partition.clone(), entry);
+        Ok(log)
+    }
+
+    fn create_in(
+        &self,
+        dir: usize,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Log, DiskError> {
+        let dir = &self.dirs[dir];
+        // What a deleted partition of the same name left behind must not speak for this one.
+        dir.log_starts.lock().remove(partition);
+        dir.high_watermarks.lock().remove(partition);
+        let created = dir.log_dir.lower_recovery_point(partition, 0).and_then(|()| {
+            Log::create_in(Arc::clone(&dir.log_dir), partition.clone(), topic_id, config, now)
+        });
+        created.inspect_err(|error| {
+            dir.log_dir.note(error);
+            let path = dir.log_dir.path().join(partition.to_string());
+            let _ = self.disk.remove_dir_all(&path);
+        })
+    }
+
+    /// Takes a partition's log away: it is gone at once, its files a little later. False if it is not here.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn delete(&self, partition: &TopicPartition, now: TimestampMs) -> Result<bool, DiskError> {
+        let mut hosted = self.hosted.write();
+        let (dir, delay_ms) = match hosted.get(partition) {
+            Some(log) => (log.dir, log.log.lock().config().file_delete_delay_ms),
+            None => match self.failed.read().get(partition) {
+                Some(failed) => (failed.dir, 0),
+                None => return Ok(false),
+            },
+        };
+        let dir = &self.dirs[dir];
+        let from = dir.log_dir.path().join(partition.to_string());
+        let to = dir.log_dir.path().join(delete_dir_name(partition));
+        let renamed = self.disk.rename(&from, &to).during("rename", &from);
+        renamed.inspect_err(|error| dir.log_dir.note(error))?;
+        if let Some(gone) = hosted.remove(partition) {
+            gone.log.lock().detach("the partition was deleted");
+        }
+        self.failed.write().remove(partition);
+        self.removals.lock().push((to, now + delay_ms));
+        Ok(true)
+    }
+
+    /// Removes directories of deleted partitions whose time has come.
+    pub(super) fn remove_deleted(&self, now: TimestampMs) {
+        let due: Vec<PathBuf> = {
+            let mut removals = self.removals.lock();
+            let due = removals.iter().filter(|(_, due)| *due <= now).map(|(path, _)| path.clone()).collect();
+            removals.retain(|(_, due)| *due > now);
+            due
+        };
+        for path in due {
+            if let Err(error) = self.disk.remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a deleted partition");
+            }
+        }
+    }
+}
+
+/// `topic-0.<unique>-delete`, the topic cut where the name would be too long (`LocalLog.logDeleteDirName`).
+fn delete_dir_name(partition: &TopicPartition) -> String {
+    let suffix = format!("-{}.{}{}", partition.partition, Uuid::new_v4().simple(), names::DELETE_DIR);
+    let room = MAX_NAME_BYTES - suffix.len();
+    let topic: String = partition.topic.chars().take(room.min(partition.topic.len())).collect();
+    format!("{topic}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_deleted_partition_fits_a_file_system() {
+        let long = TopicPartition::new("t".repeat(249), 12_345);
+        assert_eq!(delete_dir_name(&long).len(), MAX_NAME_BYTES);
+        let short = delete_dir_name(&TopicPartition::new("t", 0));
+        assert!(short.starts_with("t-0.") && short.ends_with("-delete"), "{short}");
+        assert_eq!(names::parse_partition_dir(&short), None);
+    }
+}
