@@ -32,7 +32,7 @@ mod tests;
 pub use header::{HeaderError, RequestHeader};
 pub use listener::{BindError, BoundListener, Server};
 pub use observer::{CloseReason, NoObserver, Observer, RequestDone};
-pub use request::{BoxFuture, ConnectionInfo, Handler, LogSlice, Part, Request, Response, SliceFile};
+pub use request::{BoxFuture, ConnectionInfo, Handler, Part, Request, Response};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,14 +1,13 @@
 //! What the network layer hands to the handlers and takes back from them.
 
-use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use ottla_storage::LogSlice;
 
 use super::header::RequestHeader;
 
@@ -106,23 +105,4 @@ impl Part {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// A file whose ranges can be sent.
-pub trait SliceFile: Send + Sync + fmt::Debug {
-    /// The descriptor for `sendfile`, if the file has one. It stays open as long as this object lives.
-    fn raw_fd(&self) -> Option<RawFd>;
-    /// Reads at `position` without moving any cursor; 0 at the end of the file.
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize>;
-}
-
-/// A range of a log file. The bytes must not change while it lives.
-#[derive(Debug, Clone)]
-pub struct LogSlice {
-    /// The segment's file.
-    pub file: Arc<dyn SliceFile>,
-    /// First byte of the range.
-    pub position: u64,
-    /// Length of the range.
-    pub bytes: u64,
 }

@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
+use ottla_storage::LogSlice;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::observer::Observer;
-use super::request::{LogSlice, Part};
+use super::request::Part;
 use super::slot::Timing;
 
 /// Pieces of one vectored write.

@@ -5,7 +5,7 @@ mod hostile;
 mod idle;
 mod responses;
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ottla_storage::{DiskFile, LogSlice};
 use parking_lot::Mutex;
 
 use super::*;
@@ -196,13 +197,33 @@ struct TestFile {
     fd: bool,
 }
 
-impl SliceFile for TestFile {
+impl DiskFile for TestFile {
     fn raw_fd(&self) -> Option<RawFd> {
         self.fd.then(|| self.file.as_raw_fd())
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(&self.file, buffer, position)
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn write_all_at(&self, _slices: &[IoSlice<'_>], _position: u64) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    fn allocate(&self, _bytes: u64) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn set_len(&self, _len_bytes: u64) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -7,7 +7,10 @@ fn toy_with_file(bytes: usize, claimed: u64, fd: bool) -> Toy {
     file.write_all(b"before").unwrap();
     file.write_all(&pattern(bytes)).unwrap();
     let file = Arc::new(TestFile { file, fd });
-    Toy { file: Some(LogSlice { file, position: 6, bytes: claimed }), ..Toy::default() }
+    Toy {
+        file: Some(LogSlice { file, position: 6, bytes: claimed, start: 0, next_offset: 1 }),
+        ..Toy::default()
+    }
 }
 
 async fn file_slices_arrive_between_bytes(fd: bool) {
