@@ -32,6 +32,11 @@ def free_ports(count):
             item.close()
 
 
+def _clean_environment():
+    """Our own environment without OTTLA_...: the broker reads settings from there."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("OTTLA_")}
+
+
 class StartFailed(RuntimeError):
     """The broker ended or did not answer in time; the text ends with its output."""
 
@@ -96,7 +101,7 @@ class Broker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={**os.environ, **self.environment},
+                env={**_clean_environment(), **self.environment},
                 start_new_session=True,
             )
         return self
