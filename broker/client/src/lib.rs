@@ -1,1 +1,27 @@
-//! Connections, admin, produce and consume for tools, brokers and the operator.
+//! A client of Kafka's protocol for Ottla's own tools, its operator, and its brokers among themselves.
+//!
+//! [`Connection`] is one pipelined connection; [`Client`] knows a cluster and keeps one connection to each broker;
+//! [`Admin`], [`Producer`] and [`Consumer`] stand on it. All time-outs are in [`ClientOptions`]; nothing waits for ever
+//! and nothing is queued without a bound.
+
+mod admin;
+mod client;
+mod connection;
+mod consumer;
+mod error;
+mod options;
+mod partitioner;
+mod producer;
+
+pub use admin::{
+    Admin, AlterOp, ClusterDescription, ConfigEntry, ConfigResource, ConfigSynonym, CreatedTopic, LogDir,
+    NewTopic, NodeDescription, OffsetSpec, PartitionDescription, ReplicaSize, ResolvedOffset, ResourceKind,
+    TopicDescription,
+};
+pub use client::Client;
+pub use connection::Connection;
+pub use consumer::{Consumer, ConsumerOptions, Fetched, FetchedRecord, Isolation, Start};
+pub use error::{ApiError, ClientError};
+pub use options::ClientOptions;
+pub use partitioner::murmur2;
+pub use producer::{Acks, Delivered, Delivery, OutgoingRecord, Producer, ProducerOptions};
