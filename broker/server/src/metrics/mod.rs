@@ -142,10 +142,8 @@ impl Metrics {
         self.connections.write(&mut out);
         self.requests.write(&mut out);
         self.topics.write(&mut out);
-        if self.options.partitions
-            && let Some(source) = &*self.partitions.load()
-        {
-            partitions::write(&***source, &mut out);
+        if let Some(source) = &*self.partitions.load() {
+            partitions::write(&***source, self.options.partitions, &mut out);
         }
         for source in &*self.sources.lock() {
             source(&mut out);

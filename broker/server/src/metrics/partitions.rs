@@ -81,10 +81,57 @@ struct Held {
     leader: Option<LeaderSample>,
 }
 
-pub(super) fn write(source: &dyn PartitionSource, out: &mut Exposition) {
+/// Numbers of replicas on this broker, by state.
+#[derive(Default)]
+struct Totals {
+    replicas: u64,
+    leaders: u64,
+    under_replicated: u64,
+    at_min_isr: u64,
+    under_min_isr: u64,
+}
+
+impl Totals {
+    fn add(&mut self, sample: &PartitionSample<'_>) {
+        self.replicas += 1;
+        if let Some(leader) = &sample.leader {
+            let (isr, min) = (leader.in_sync_replicas, leader.min_insync_replicas);
+            self.leaders += 1;
+            self.under_replicated += u64::from(isr < leader.replicas);
+            self.at_min_isr += u64::from(isr == min);
+            self.under_min_isr += u64::from(isr < min);
+        }
+    }
+
+    fn write(&self, out: &mut Exposition) {
+        for (name, help, value) in [
+            ("ottla_replica", "Replicas on this broker.", self.replicas),
+            ("ottla_leader", "Partitions led here.", self.leaders),
+            (
+                "ottla_under_replicated",
+                "Partitions led here with replicas out of sync.",
+                self.under_replicated,
+            ),
+            ("ottla_at_min_isr", "Partitions led here that one more lost replica stops.", self.at_min_isr),
+            ("ottla_under_min_isr", "Partitions led here that refuse acks=all.", self.under_min_isr),
+        ] {
+            let name = format!("{name}_partitions");
+            out.family(&name, "gauge", help);
+            out.sample(&name, &[], value);
+        }
+    }
+}
+
+/// Writes the totals, and with `each` the series of every partition.
+pub(super) fn write(source: &dyn PartitionSource, each: bool, out: &mut Exposition) {
+    let mut totals = Totals::default();
     let mut topics: Vec<String> = Vec::new();
     let mut held = Vec::new();
     source.visit(&mut |sample| {
+        totals.add(sample);
+        if !each {
+            return;
+        }
         if topics.last().is_none_or(|topic| topic != sample.topic) {
             topics.push(sample.topic.to_owned());
         }
@@ -99,16 +146,23 @@ pub(super) fn write(source: &dyn PartitionSource, out: &mut Exposition) {
             leader: sample.leader,
         });
     });
+    totals.write(out);
+    if each {
+        write_each(&topics, &held, out);
+    }
+}
+
+fn write_each(topics: &[String], held: &[Held], out: &mut Exposition) {
     for (name, help, value) in ROWS {
         out.family(name, "gauge", help);
-        for sample in &held {
+        for sample in held {
             let labels = [("topic", &*topics[sample.topic]), ("partition", &*sample.partition)];
             out.sample(name, &labels, value(sample));
         }
     }
     for (name, help, value) in LEADER_ROWS {
         out.family(name, "gauge", help);
-        for sample in &held {
+        for sample in held {
             if let Some(leader) = &sample.leader {
                 let labels = [("topic", &*topics[sample.topic]), ("partition", &*sample.partition)];
                 out.sample(name, &labels, value(leader));

@@ -105,7 +105,11 @@ fn partitions_are_read_at_the_scrape_and_can_be_switched_off() {
     assert!(!text.contains("ottla_partition_replicas{topic=\"t\",partition=\"1\"}"));
     let off = Metrics::new(MetricsOptions { partitions: false, ..MetricsOptions::default() });
     off.set_partition_source(Arc::new(TwoPartitions));
-    assert!(!off.render().contains("ottla_partition"));
+    let text = off.render();
+    assert!(!text.contains("ottla_partition_"));
+    has(&text, "ottla_replica_partitions 2");
+    has(&text, "ottla_leader_partitions 1");
+    has(&text, "ottla_under_min_isr_partitions 1");
 }
 
 #[test]
@@ -138,6 +142,18 @@ fn every_family_has_one_head_and_every_sample_a_family() {
             let name = line.split(['{', ' ']).next().unwrap();
             assert!(name.starts_with(&current), "{name} stands under {current}");
             assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_family_is_in_the_documentation() {
+    let metrics = Metrics::new(MetricsOptions::default());
+    metrics.set_partition_source(Arc::new(TwoPartitions));
+    let documentation = include_str!("../../../../docs/metrics.md");
+    for line in metrics.render().lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()) {
+            assert!(documentation.contains(&format!("`{family}`")), "{family} is not in docs/metrics.md");
         }
     }
 }

@@ -155,6 +155,16 @@ impl Server {
         self.shared.budget.available_bytes()
     }
 
+    /// Shows the state of the request budget in `metrics` from now on.
+    pub fn report_to(&self, metrics: &crate::metrics::Metrics) {
+        let shared = Arc::clone(&self.shared);
+        metrics.add_gauge(
+            "ottla_request_memory_available_bytes",
+            "Bytes of the budget for request frames that are free.",
+            move || shared.budget.available_bytes() as f64,
+        );
+    }
+
     /// Stops accepting, lets requests in flight end, then closes all; after `deadline` without waiting.
     pub async fn shutdown(mut self, deadline: Duration) {
         self.stop_accepting();
