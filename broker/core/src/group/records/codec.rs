@@ -172,9 +172,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A nullable struct's presence byte.
+    /// The presence byte of a nullable struct in a tagged field: 0 is null there.
     pub fn present(&mut self, field: &'static str) -> Result<bool, RecordError> {
-        self.i8(field).map(|marker| marker >= 0)
+        self.i8(field).map(|marker| marker > 0)
     }
 }
 

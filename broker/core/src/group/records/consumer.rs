@@ -154,22 +154,16 @@ impl MemberValue {
         writer.str(&self.client_id);
         writer.str(&self.client_host);
         writer.list(self.subscribed_topics.iter(), |writer, topic| writer.str(topic));
-        writer.nullable_str(self.subscribed_regex.as_deref());
+        // Kafka writes the empty text for none.
+        writer.str(self.subscribed_regex.as_deref().unwrap_or_default());
         writer.i32(self.rebalance_timeout_ms);
         writer.nullable_str(self.server_assignor.as_deref());
-        let classic = self.classic.as_ref().map(|classic| {
-            |tag: &mut Writer| {
-                tag.i8(1);
-                tag.i32(classic.session_timeout_ms);
-                tag.list(classic.protocols.iter(), |tag, (name, metadata)| {
-                    tag.str(name);
-                    tag.bytes(metadata);
-                    tag.no_tags();
-                });
-                tag.no_tags();
-            }
-        });
-        writer.tag(0, classic);
+        // Kafka writes the tag for null too.
+        let classic = |tag: &mut Writer| match &self.classic {
+            None => tag.i8(0),
+            Some(classic) => classic.write(tag),
+        };
+        writer.tag(0, Some(classic));
         writer.finish()
     }
 
@@ -197,6 +191,17 @@ impl MemberValue {
 }
 
 impl ClassicMetadata {
+    fn write(&self, writer: &mut Writer) {
+        writer.i8(1);
+        writer.i32(self.session_timeout_ms);
+        writer.list(self.protocols.iter(), |writer, (name, metadata)| {
+            writer.str(name);
+            writer.bytes(metadata);
+            writer.no_tags();
+        });
+        writer.no_tags();
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
         let session_timeout_ms = reader.i32("session timeout")?;
         let protocols = reader.list("protocols", |reader| {

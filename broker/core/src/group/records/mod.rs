@@ -9,6 +9,8 @@ mod classic;
 mod codec;
 mod consumer;
 mod offset;
+#[cfg(test)]
+mod tests;
 
 pub use classic::{ClassicGroupValue, ClassicMemberValue};
 pub use codec::{Reader, RecordError, Writer};
