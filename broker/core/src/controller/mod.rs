@@ -9,13 +9,21 @@
 //! whole session again. Invariants: what `handle` returns is one atomic batch; all is decided by the image, the
 //! arguments and the seed; a refused item leaves no record.
 
+mod alter_configs;
+mod alter_partition;
 mod configs;
+mod directories;
 mod draft;
+mod elect;
 mod error;
+mod features;
 mod heartbeat;
+pub mod membership;
 mod partition;
+mod permits;
 mod producer_ids;
 mod random;
+mod reassign;
 mod registration;
 mod request;
 mod rules;
@@ -25,17 +33,30 @@ mod sweep;
 mod tests;
 mod topics;
 
+pub use alter_configs::{AlterConfig, AlterOp};
+pub use alter_partition::{AlteredPartitions, IsrChange, PartitionState};
+pub use directories::AssignReplicas;
+pub use elect::ElectionType;
 pub use error::ApiError;
+pub use features::{FeatureUpdate, UpgradeType};
 pub use heartbeat::{BrokerHeartbeat, HeartbeatReply};
+pub use permits::{AskPermit, PermitAnswer};
+pub use reassign::{Reassignment, reassignments};
 pub use registration::RegisterBroker;
 pub use request::{Outcome, Reply, Request};
 pub use rules::Rules;
-pub use topics::{Assignment, CreateTopic, CreatedTopic, TopicRef};
+pub use topics::{
+    Assignment, CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef, is_valid_topic_name,
+};
 
 use crate::metadata::{Image, Membership};
+use crate::permit::Deadlines;
 use draft::Draft;
 use random::Random;
 use sessions::{Sessions, Shutdown};
+
+/// Between two parts of a balance that does not fit one batch.
+const BALANCE_AGAIN_MS: u64 = 1_000;
 
 /// The controller of a term.
 #[derive(Debug)]
@@ -45,6 +66,9 @@ pub struct Controller {
     rules: Rules,
     sessions: Sessions,
     random: Random,
+    permit_deadlines: Deadlines,
+    /// When leaders go back to their preferred replicas, monotonic milliseconds.
+    balance_at_ms: Option<u64>,
 }
 
 impl Controller {
@@ -56,7 +80,11 @@ impl Controller {
             sessions.begin(broker.id, broker.epoch, now_ms);
         }
         let random = Random::new(rules.seed);
-        Self { image, rules, sessions, random }
+        let balance_at_ms = rules.balance_interval_ms.map(|interval| now_ms + interval);
+        let permit_deadlines = Deadlines::default();
+        let mut controller = Self { image, rules, sessions, random, permit_deadlines, balance_at_ms };
+        controller.observe_permits(now_ms);
+        controller
     }
 
     /// The image with all that was decided, committed or not.
@@ -82,6 +110,11 @@ impl Controller {
 
     /// Decides a request.
     pub fn handle(&mut self, now_ms: u64, request: Request) -> Outcome {
+        let outcome = self.dispatch(now_ms, request);
+        self.then_end_permits(now_ms, outcome)
+    }
+
+    fn dispatch(&mut self, now_ms: u64, request: Request) -> Outcome {
         match request {
             Request::RegisterBroker(request) => self.register_broker(now_ms, request),
             Request::UnregisterBroker { broker } => self.unregister_broker(broker),
@@ -92,8 +125,41 @@ impl Controller {
             }
             Request::CreateTopics { topics, validate_only } => self.create_topics(topics, validate_only),
             Request::DeleteTopics { topics } => self.delete_topics(topics),
+            Request::CreatePartitions { topics, validate_only } => {
+                self.create_partitions(topics, validate_only)
+            }
+            Request::IncrementalAlterConfigs { resources, validate_only } => {
+                self.incremental_alter_configs(resources, validate_only)
+            }
+            Request::AlterConfigs { resources, validate_only } => {
+                self.replace_configs(resources, validate_only)
+            }
+            Request::AlterPartition { broker, epoch, topics } => self.alter_partition(broker, epoch, &topics),
+            Request::AssignReplicas(request) => self.assign_replicas(&request),
+            Request::ElectLeaders { kind, partitions } => self.elect_leaders(kind, partitions),
+            Request::Reassign { moves, allow_replication_factor_change } => {
+                self.reassign(moves, allow_replication_factor_change)
+            }
+            Request::UpdateFeatures { updates, validate_only } => {
+                self.update_features(&updates, validate_only)
+            }
+            Request::CordonBroker { broker, cordoned } => self.cordon(broker, cordoned),
+            Request::AskPermit(request) => self.ask_permit(now_ms, &request),
+            Request::ReleasePermit { broker, epoch } => self.release_permit(now_ms, broker, epoch),
             Request::AllocateProducerIds { broker, epoch } => self.allocate_producer_ids(broker, epoch),
         }
+    }
+
+    /// A holder of a permit may be back in every ISR now.
+    fn then_end_permits(&mut self, now_ms: u64, mut outcome: Outcome) -> Outcome {
+        if !self.image.permits().is_empty() && !outcome.records.is_empty() {
+            let mut draft = self.draft();
+            self.end_permits(now_ms, &mut draft);
+            self.image = draft.image;
+            outcome.records.append(&mut draft.records);
+            self.observe_permits(now_ms);
+        }
+        outcome
     }
 
     /// When [`tick`](Self::tick) should be called next, monotonic milliseconds.
@@ -101,14 +167,24 @@ impl Controller {
     pub fn poll_timeout(&self) -> Option<u64> {
         let unfenced = |id| self.image.broker(id).is_some_and(|broker| !broker.fenced);
         let sessions = self.sessions.iter().filter(|(id, _)| unfenced(*id));
-        sessions.map(|(_, session)| session.deadline_ms(&self.rules)).min()
+        let sessions = sessions.map(|(_, session)| session.deadline_ms(&self.rules));
+        sessions.chain(self.permit_deadlines.poll_timeout()).chain(self.balance_at_ms).min()
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now_ms: u64) -> Outcome {
         let mut draft = self.draft();
         self.fence_silent(now_ms, &mut draft);
-        self.finish(draft, Reply::Done)
+        if let (Some(at), Some(interval)) = (self.balance_at_ms, self.rules.balance_interval_ms)
+            && now_ms >= at
+        {
+            let is_more = self.balance_leaders(&mut draft);
+            self.balance_at_ms = Some(now_ms + if is_more { BALANCE_AGAIN_MS } else { interval });
+        }
+        self.end_permits(now_ms, &mut draft);
+        let outcome = self.finish(draft, Reply::Done);
+        self.observe_permits(now_ms);
+        outcome
     }
 
     fn draft(&self) -> Draft {

@@ -34,7 +34,7 @@ pub(super) struct PartitionUpdate<'a> {
     pub removing: Vec<BrokerId>,
     /// A broker that may have lost what it had not flushed.
     pub unclean_shutdown: Option<BrokerId>,
-    /// A broker that has lost this replica altogether.
+    /// A broker that has lost this replica altogether, wherever it makes a new one.
     pub lost: Option<BrokerId>,
     /// Directories that are known better now.
     pub assigned: Vec<(BrokerId, DirectoryId)>,
@@ -89,7 +89,8 @@ impl<'a> PartitionUpdate<'a> {
     /// Who lost data is not in sync, and who is not active cannot be.
     fn leave_if_gone(&mut self) {
         let isr = std::mem::take(&mut self.isr);
-        let stays = |broker: &BrokerId| self.unclean_shutdown != Some(*broker) && self.is_acceptable(*broker);
+        let gone = [self.unclean_shutdown, self.lost];
+        let stays = |broker: &BrokerId| !gone.contains(&Some(*broker)) && self.is_acceptable(*broker);
         self.isr = isr.into_iter().filter(stays).collect();
     }
 
@@ -135,11 +136,11 @@ impl<'a> PartitionUpdate<'a> {
     }
 
     fn directory(&self, broker: BrokerId) -> DirectoryId {
-        if self.lost == Some(broker) {
-            return LOST_DIRECTORY;
+        match self.assigned.iter().find(|(assigned, _)| *assigned == broker) {
+            Some((_, directory)) => *directory,
+            None if self.lost == Some(broker) => LOST_DIRECTORY,
+            None => self.partition.directory(broker),
         }
-        let assigned = self.assigned.iter().find(|(assigned, _)| *assigned == broker);
-        assigned.map_or_else(|| self.partition.directory(broker), |(_, directory)| *directory)
     }
 
     fn can_lead(&self, broker: BrokerId) -> bool {
@@ -179,7 +180,8 @@ impl<'a> PartitionUpdate<'a> {
         if self.election != Election::Unclean {
             return None;
         }
-        let found = self.replicas.iter().copied().find(|&broker| self.is_acceptable(broker));
+        let has_data = |broker: BrokerId| self.lost != Some(broker) && self.is_acceptable(broker);
+        let found = self.replicas.iter().copied().find(|&broker| has_data(broker));
         if found.is_none() && self.accept_total_loss {
             return self.replicas.iter().copied().find(|&broker| self.image.is_active(broker));
         }

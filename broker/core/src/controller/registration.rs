@@ -1,6 +1,7 @@
 //! Brokers that register and that are unregistered (Kafka's `ClusterControlManager`).
 
 use super::error::ApiError;
+use super::heartbeat::change_of;
 use super::sweep::{self, Cause};
 use super::{Controller, Draft, Outcome, Reply};
 use crate::metadata::record::{self, Endpoint, FeatureRange, directory_bytes, uuid_bytes};
@@ -148,6 +149,20 @@ impl Controller {
         }
         self.sessions.end(id);
         self.finish(draft, Reply::UnregisterBroker(Ok(())))
+    }
+
+    /// Keeps new replicas away from a broker, or not any more.
+    pub(super) fn cordon(&mut self, id: BrokerId, cordoned: bool) -> Outcome {
+        let Some(known) = self.image.broker(id).cloned() else {
+            let message = format!("Broker ID {id} is not currently registered");
+            let error = ApiError::new(ErrorCode::BrokerIdNotRegistered, message);
+            return Outcome::reply(Reply::CordonBroker(Err(error)));
+        };
+        let mut draft = self.draft();
+        if known.cordoned != cordoned {
+            draft.push(record::BrokerChange { cordoned: Some(cordoned), ..change_of(&known) });
+        }
+        self.finish(draft, Reply::CordonBroker(Ok(())))
     }
 
     /// Later than every registration, and not later than the offset that this one will have.

@@ -1,11 +1,18 @@
 //! What a controller can be asked, and what it answers.
 
+use super::alter_configs::AlterConfig;
+use super::alter_partition::{AlteredPartitions, IsrChange};
+use super::directories::AssignReplicas;
+use super::elect::ElectionType;
 use super::error::ApiError;
+use super::features::FeatureUpdate;
 use super::heartbeat::{BrokerHeartbeat, HeartbeatReply};
+use super::permits::{AskPermit, PermitAnswer};
+use super::reassign::Reassignment;
 use super::registration::RegisterBroker;
-use super::topics::{CreateTopic, CreatedTopic, TopicRef};
-use crate::metadata::MetadataRecord;
-use ottla_types::{BrokerEpoch, BrokerId, TopicId};
+use super::topics::{CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef};
+use crate::metadata::{ConfigResource, MetadataRecord};
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicId, TopicIdPartition, TopicPartition};
 use std::ops::Range;
 
 /// What a controller can be asked.
@@ -39,6 +46,75 @@ pub enum Request {
         /// Which.
         topics: Vec<TopicRef>,
     },
+    /// Topics are to have more partitions.
+    CreatePartitions {
+        /// Which.
+        topics: Vec<GrowTopic>,
+        /// Only say whether they could.
+        validate_only: bool,
+    },
+    /// Single settings are to change. A topic, broker or other resource may be named once.
+    IncrementalAlterConfigs {
+        /// What changes.
+        resources: Vec<(ConfigResource, Vec<AlterConfig>)>,
+        /// Only say whether it could.
+        validate_only: bool,
+    },
+    /// All settings of resources are to be these.
+    AlterConfigs {
+        /// The settings.
+        resources: Vec<(ConfigResource, Vec<(String, Option<String>)>)>,
+        /// Only say whether they could be.
+        validate_only: bool,
+    },
+    /// A leader says who is in sync.
+    AlterPartition {
+        /// The leader.
+        broker: BrokerId,
+        /// Its registration.
+        epoch: BrokerEpoch,
+        /// The partitions by topic.
+        topics: Vec<(TopicId, Vec<IsrChange>)>,
+    },
+    /// A broker says in which directories replicas are.
+    AssignReplicas(AssignReplicas),
+    /// Leaders are to be elected.
+    ElectLeaders {
+        /// Which leaders are wanted.
+        kind: ElectionType,
+        /// Of which partitions; of all if absent.
+        partitions: Option<Vec<TopicPartition>>,
+    },
+    /// Replicas are to move, or not to move any more.
+    Reassign {
+        /// What is to move where.
+        moves: Vec<Reassignment>,
+        /// Partitions may have more or fewer replicas after it.
+        allow_replication_factor_change: bool,
+    },
+    /// Features are to have other levels.
+    UpdateFeatures {
+        /// Which.
+        updates: Vec<FeatureUpdate>,
+        /// Only say whether they could.
+        validate_only: bool,
+    },
+    /// A broker is to get no new replicas, or to get them again.
+    CordonBroker {
+        /// Which.
+        broker: BrokerId,
+        /// No new replicas.
+        cordoned: bool,
+    },
+    /// May a broker stop?
+    AskPermit(AskPermit),
+    /// A permit is not needed any more.
+    ReleasePermit {
+        /// Whose.
+        broker: BrokerId,
+        /// Which.
+        epoch: i64,
+    },
     /// A broker needs producer ids.
     AllocateProducerIds {
         /// Which.
@@ -61,8 +137,28 @@ pub enum Reply {
     BrokerHeartbeat(Result<HeartbeatReply, ApiError>),
     /// For each topic of the request, in its order.
     CreateTopics(Vec<(String, Result<CreatedTopic, ApiError>)>),
-    /// For each topic of the request, in its order: its id and name.
-    DeleteTopics(Vec<(TopicRef, Result<(TopicId, String), ApiError>)>),
+    /// For each topic of the request, in its order.
+    DeleteTopics(Vec<Deleted>),
+    /// For each topic of the request, in its order.
+    CreatePartitions(Vec<(String, Result<(), ApiError>)>),
+    /// For each resource of the request (of either kind), in its order.
+    AlterConfigs(Vec<(ConfigResource, Result<(), ApiError>)>),
+    /// For each partition of the request, or why none of it was looked at.
+    AlterPartition(Result<AlteredPartitions, ApiError>),
+    /// For each replica of the request, or why none of it was looked at.
+    AssignReplicas(Result<Vec<(TopicIdPartition, Result<(), ErrorCode>)>, ApiError>),
+    /// For each partition, in the order of the request.
+    ElectLeaders(Vec<(TopicPartition, Result<(), ApiError>)>),
+    /// For each partition, in the order of the request.
+    Reassign(Vec<(TopicPartition, Result<(), ApiError>)>),
+    /// The features have their levels, or the first that cannot.
+    UpdateFeatures(Result<(), (String, ApiError)>),
+    /// It is cordoned, or not any more.
+    CordonBroker(Result<(), ApiError>),
+    /// Whether the broker may stop.
+    Permit(PermitAnswer),
+    /// The permit is given back.
+    ReleasePermit(Result<(), ApiError>),
     /// The ids that belong to the broker now.
     ProducerIds(Result<Range<i64>, ApiError>),
 }

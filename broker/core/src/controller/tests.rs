@@ -6,6 +6,11 @@ use crate::metadata::{MetadataRecord, PartitionImage, feature};
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, TopicIdPartition, Uuid};
 
 mod brokers;
+mod configs;
+mod elections;
+mod isr;
+mod permits;
+mod reassign;
 mod topics;
 
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";

@@ -2,8 +2,14 @@
 
 mod create;
 mod delete;
+mod grow;
 mod names;
 mod place;
+
+pub use names::is_valid as is_valid_topic_name;
+
+pub use grow::GrowTopic;
+pub(super) use place::{check_assignment, new_directory};
 
 use super::error::ApiError;
 use ottla_types::{BrokerId, TopicId};
@@ -55,6 +61,9 @@ pub struct CreatedTopic {
     /// How many replicas of each.
     pub replication_factor: i16,
 }
+
+/// What became of a topic that was to be deleted: its id and name.
+pub type Deleted = (TopicRef, Result<(TopicId, String), ApiError>);
 
 /// A topic by name or by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,12 @@ use ottla_types::{ErrorCode, limits};
 /// The topic of the metadata log, which is not a topic.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
 
+/// True if a topic can have this name.
+#[must_use]
+pub fn is_valid(name: &str) -> bool {
+    check(name).is_ok()
+}
+
 /// Checks the name itself.
 pub fn check(name: &str) -> Result<(), ApiError> {
     let invalid = |why: String| Err(ApiError::new(ErrorCode::InvalidTopicException, why));

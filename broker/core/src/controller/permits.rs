@@ -1,0 +1,127 @@
+//! Restart permits: granted and ended here, decided by [`crate::permit`].
+
+use super::draft::Draft;
+use super::{Controller, Outcome, Reply};
+use crate::metadata::record::{EndOfPermit, EndPermit, GrantPermit};
+use crate::metadata::{Image, Permit, TopicImage};
+use crate::permit::{self, Ask, Decision, End, ImageView, PermitView, Reasons};
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
+
+/// Somebody asks whether a broker may stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskPermit {
+    /// Which broker.
+    pub broker: BrokerId,
+    /// The registration that asks, or none if an operator asks for whatever is registered.
+    pub broker_epoch: BrokerEpoch,
+    /// How long the permit is to hold, milliseconds.
+    pub duration_ms: i64,
+    /// Whatever suffers from it.
+    pub force: bool,
+    /// Only say what the answer would be.
+    pub dry_run: bool,
+    /// Who asks and why, for people.
+    pub reason: String,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PermitAnswer {
+    /// It may stop (or might, in a dry run).
+    Granted {
+        /// The permit; 0 in a dry run.
+        epoch: i64,
+        /// What `force` has overridden.
+        overridden: Reasons,
+    },
+    /// It may stop already.
+    Held {
+        /// The permit.
+        epoch: i64,
+    },
+    /// It may not.
+    Refused(Reasons),
+}
+
+/// The longest time a permit can hold.
+const LONGEST_MS: i64 = 24 * 3_600_000;
+
+impl Controller {
+    pub(super) fn ask_permit(&mut self, now_ms: u64, request: &AskPermit) -> Outcome {
+        let ask = Ask { broker: request.broker, broker_epoch: request.broker_epoch, force: request.force };
+        let decision =
+            self.with_view(&self.image, |view| permit::decide(view, &self.rules.permit_policy, ask));
+        let (broker_epoch, overridden) = match decision {
+            Decision::Held { epoch } => return Outcome::reply(Reply::Permit(PermitAnswer::Held { epoch })),
+            Decision::Refuse(reasons) => {
+                return Outcome::reply(Reply::Permit(PermitAnswer::Refused(reasons)));
+            }
+            Decision::Grant { broker_epoch, overridden } => (broker_epoch, overridden),
+        };
+        if request.dry_run {
+            return Outcome::reply(Reply::Permit(PermitAnswer::Granted { epoch: 0, overridden }));
+        }
+        let mut draft = self.draft();
+        if let Some(earlier) = self.image.permits().get(&request.broker) {
+            draft.push(end_record(earlier, EndOfPermit::Released));
+        }
+        let epoch = self.image.last_permit_epoch() + 1;
+        draft.push(GrantPermit {
+            broker_id: request.broker.0,
+            broker_epoch: broker_epoch.0,
+            permit_epoch: epoch,
+            duration_ms: request.duration_ms.clamp(1, LONGEST_MS),
+            forced: request.force && !overridden.is_empty(),
+            reason: request.reason.clone(),
+        });
+        let outcome = self.finish(draft, Reply::Permit(PermitAnswer::Granted { epoch, overridden }));
+        self.observe_permits(now_ms);
+        outcome
+    }
+
+    /// Gives a permit back.
+    pub(super) fn release_permit(&mut self, now_ms: u64, broker: BrokerId, epoch: i64) -> Outcome {
+        let Some(held) = self.image.permits().get(&broker).filter(|held| held.epoch == epoch).cloned() else {
+            return Outcome::reply(Reply::ReleasePermit(Err(ErrorCode::ResourceNotFound.into())));
+        };
+        let mut draft = self.draft();
+        draft.push(end_record(&held, EndOfPermit::Released));
+        let outcome = self.finish(draft, Reply::ReleasePermit(Ok(())));
+        self.observe_permits(now_ms);
+        outcome
+    }
+
+    /// Ends the permits whose holders are back or whose time has passed. Called after everything that may have
+    /// brought a holder back.
+    pub(super) fn end_permits(&self, now_ms: u64, draft: &mut Draft) {
+        let permits: Vec<Permit> = draft.image.permits().values().cloned().collect();
+        for held in permits {
+            let view =
+                PermitView { holder: held.broker_id, broker_epoch: held.broker_epoch, epoch: held.epoch };
+            let expired = self.permit_deadlines.has_passed(now_ms, held.epoch);
+            let cause = match self.with_view(&draft.image, |image| permit::end(image, &view, expired)) {
+                None => continue,
+                Some(End::Completed) => EndOfPermit::Completed,
+                Some(End::Expired) => EndOfPermit::Expired,
+                Some(End::Unregistered) => EndOfPermit::Unregistered,
+            };
+            draft.push(end_record(&held, cause));
+        }
+    }
+
+    /// Counts the time of the permits that are out.
+    pub(super) fn observe_permits(&mut self, now_ms: u64) {
+        let permits = self.image.permits().values();
+        let durations = permits.map(|permit| (permit.epoch, permit.duration_ms.max(0) as u64));
+        self.permit_deadlines.observe(now_ms, durations);
+    }
+
+    fn with_view<T>(&self, image: &Image, action: impl FnOnce(&ImageView<'_>) -> T) -> T {
+        let min_insync = |topic: &TopicImage| self.rules.topic_rules(image, &topic.name).min_insync_replicas;
+        action(&ImageView::new(image, &min_insync))
+    }
+}
+
+fn end_record(permit: &Permit, cause: EndOfPermit) -> EndPermit {
+    EndPermit { broker_id: permit.broker_id.0, permit_epoch: permit.epoch, cause: cause as i32 }
+}
