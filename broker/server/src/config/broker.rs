@@ -11,7 +11,7 @@ use super::error::ConfigError;
 use super::listener::{self, Endpoint};
 use super::memory::{MemoryBudget, memory_limit_bytes};
 use super::settings::{Settings, Sources};
-use crate::net::NetConfig;
+use crate::net::{BoundListener, NetConfig};
 
 const DEFAULT_NODE_ID: i64 = 1;
 const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
@@ -64,7 +64,8 @@ pub struct BrokerConfig {
     pub metrics_topics_max: usize,
     /// Everything that was set, and the defaults.
     pub settings: Settings,
-    pub(super) static_settings: BTreeMap<String, String>,
+    /// What was set, as the metadata's settings want it.
+    pub static_settings: BTreeMap<String, String>,
 }
 
 impl BrokerConfig {
@@ -112,6 +113,19 @@ impl BrokerConfig {
                 .collect(),
             settings,
         })
+    }
+
+    /// The same, with the ports really listened on in place of port 0.
+    pub fn with_bound_ports(&self, bound: &[BoundListener]) -> Self {
+        let mut config = self.clone();
+        for endpoint in config.listeners.iter_mut().chain(&mut config.advertised_listeners) {
+            if endpoint.port == 0
+                && let Some(listener) = bound.iter().find(|listener| listener.name() == endpoint.name)
+            {
+                endpoint.port = listener.address().port();
+            }
+        }
+        config
     }
 }
 

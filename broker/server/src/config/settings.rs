@@ -1,6 +1,7 @@
 //! All settings with their values and where each came from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::environment::{EnvironmentName, setting_of_variable};
@@ -26,6 +27,14 @@ impl Sources {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
         Self { file, variables, flags }
+    }
+}
+
+impl fmt::Display for NoEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, origin, planned } = self;
+        let when = if *planned { "has no effect yet" } else { "has no effect here" };
+        write!(f, "{origin}: {key} {when}")
     }
 }
 

@@ -143,6 +143,22 @@ fn contradictions_are_refused() {
 }
 
 #[test]
+fn port_zero_becomes_the_port_listened_on() {
+    let config =
+        load("", &[], &["listeners=A://127.0.0.1:0", "listener.security.protocol.map=A:PLAINTEXT"]).unwrap();
+    let bound = [crate::net::BoundListener::bind("A", "127.0.0.1", 0, 1).unwrap()];
+    let config = config.with_bound_ports(&bound);
+    assert_eq!(config.listeners[0].port, bound[0].address().port());
+    assert_eq!(config.advertised_listeners, config.listeners);
+}
+
+#[test]
+fn what_has_no_effect_is_one_line_with_its_place() {
+    let config = load("", &[], &["num.io.threads=8"]).unwrap();
+    assert_eq!(config.settings.without_effect()[0].to_string(), "flag: num.io.threads has no effect here");
+}
+
+#[test]
 fn limits_reach_the_network_layer() {
     let flags = [
         "max.connections.per.ip=5",

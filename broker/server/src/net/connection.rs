@@ -120,7 +120,8 @@ impl Connection {
         end.log(&self.info);
         if matches!(end, End::Drained | End::Handler) {
             // Closing with unread bytes would reset the connection and could lose the last answers.
-            let _ = tokio::time::timeout(LINGER, linger(&mut self.stream)).await;
+            // Boxed, because every idle connection would carry its buffer and timer.
+            Box::pin(linger(self.stream)).await;
         }
     }
 
@@ -352,10 +353,13 @@ impl End {
 }
 
 /// Ends the sending side and reads what the peer still sends, until it closes too.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(mut stream: TcpStream) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut rest = [0; 4096];
-    if stream.shutdown().await.is_ok() {
-        while matches!(stream.read(&mut rest).await, Ok(bytes) if bytes > 0) {}
-    }
+    let drain = async {
+        let mut rest = [0; 4096];
+        if stream.shutdown().await.is_ok() {
+            while matches!(stream.read(&mut rest).await, Ok(bytes) if bytes > 0) {}
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }
