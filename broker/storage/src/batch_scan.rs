@@ -1,7 +1,8 @@
 //! Walks the batches of a segment file: headers only, or with their CRC.
 //!
 //! Reads little: a window that grows where batches are small and shrinks where they are large, so that a header costs
-//! at most one read. Never trusts what it reads: lengths are bounded by the file, offsets must rise.
+//! at most one read. Never trusts what it reads: lengths are bounded by the file, offsets must rise and
+//! leader epochs must not fall.
 
 use crate::disk::{DiskFile, read_full_at};
 use crc_fast::{CrcAlgorithm, Digest};
@@ -31,6 +32,7 @@ pub(crate) struct BatchScan<'a> {
     position: u64,
     end: u64,
     next_offset: Offset,
+    epoch: i32,
     window: Vec<u8>,
     window_start: u64,
     window_bytes: usize,
@@ -45,6 +47,7 @@ impl<'a> BatchScan<'a> {
             position,
             end,
             next_offset: min_offset,
+            epoch: i32::MIN,
             window: Vec::new(),
             window_start: 0,
             window_bytes: MIN_WINDOW_BYTES,
@@ -77,6 +80,7 @@ impl<'a> BatchScan<'a> {
         }
         self.position = position + header.total_bytes() as u64;
         self.next_offset = header.next_offset();
+        self.epoch = header.leader_epoch;
         Ok(Step::Batch { position, header })
     }
 
@@ -100,6 +104,9 @@ impl<'a> BatchScan<'a> {
         }
         if header.base_offset < self.next_offset {
             return Some(format!("offset {} after offset {}", header.base_offset, self.next_offset - 1));
+        }
+        if header.leader_epoch < self.epoch {
+            return Some(format!("leader epoch {} after leader epoch {}", header.leader_epoch, self.epoch));
         }
         if header.last_offset_delta < 0 {
             return Some(format!("last offset delta {}", header.last_offset_delta));

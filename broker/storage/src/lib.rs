@@ -20,6 +20,7 @@ pub mod names;
 pub mod producer_state;
 mod segment;
 mod segment_lookup;
+pub mod sim_disk;
 
 pub use config::LogConfig;
 pub use dirs::{

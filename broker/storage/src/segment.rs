@@ -28,6 +28,9 @@ impl Place<'_> {
     }
 }
 
+/// An open file and its path.
+pub(crate) type NamedFile = (PathBuf, Arc<dyn DiskFile>);
+
 /// A batch found in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
@@ -246,10 +249,7 @@ impl Segment {
     }
 
     /// The index files that were written since they were last asked for, to be synced.
-    pub(crate) fn dirty_indexes(
-        &mut self,
-        place: Place<'_>,
-    ) -> Result<Vec<(PathBuf, Arc<dyn DiskFile>)>, DiskError> {
+    pub(crate) fn dirty_indexes(&mut self, place: Place<'_>) -> Result<Vec<NamedFile>, DiskError> {
         let open = |(path, error)| DiskError::new("open", path, error);
         let dirty = [
             (names::INDEX, self.with_offsets(place, EntryFile::take_dirty).map_err(open)?),

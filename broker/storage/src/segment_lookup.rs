@@ -46,6 +46,28 @@ impl Segment {
         }
     }
 
+    /// Where the batches below `offset` end. Looks at nothing behind, and takes no index entry for granted.
+    pub(crate) fn end_of_known(&mut self, place: Place<'_>, offset: Offset) -> Result<u64, ReadError> {
+        let relative = self.relative(offset);
+        let entry =
+            self.with_offsets(place, |index, at| index.last_where(at, |e| e.relative_offset < relative));
+        let start = match entry {
+            Ok(Some((_, entry))) if self.is_valid(place, entry)? => u64::from(entry.position),
+            _ => 0,
+        };
+        let path = place.file(self.base_offset, names::LOG);
+        let file = self.file(place)?;
+        let mut scan = BatchScan::new(&*file, start, self.size_bytes, self.base_offset);
+        let mut next_offset = self.base_offset;
+        while next_offset < offset {
+            match next_batch(&mut scan, &path)? {
+                Some(found) => next_offset = found.header.next_offset(),
+                None => break,
+            }
+        }
+        Ok(scan.position())
+    }
+
     /// The last boundary between batches in `from..=limit`, and the offset that follows it.
     pub(crate) fn boundary_before(
         &mut self,
@@ -223,7 +245,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts everything from `position` on, where a batch ends and `next_offset` would follow.
+    /// Durably cuts everything from `position` on, where a batch ends and `next_offset` would follow.
     pub(crate) fn truncate(
         &mut self,
         place: Place<'_>,
@@ -232,7 +254,9 @@ impl Segment {
         interval_bytes: u32,
     ) -> Result<(), DiskError> {
         let path = place.file(self.base_offset, names::LOG);
-        self.file(place)?.set_len(position).during("truncate", &path)?;
+        let file = self.file(place)?;
+        // Durably: what is cut off must not come back between batches that are written in its place.
+        file.set_len(position).and_then(|()| file.sync_data()).during("truncate", &path)?;
         self.size_bytes = position;
         self.dirty = true;
         self.cut_indexes(place, position, next_offset)?;

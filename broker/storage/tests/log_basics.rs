@@ -1,4 +1,5 @@
 //! A log over the real file system, used as a broker uses it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use bytes::Bytes;
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};

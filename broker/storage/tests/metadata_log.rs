@@ -1,4 +1,5 @@
 //! The raft log over the real file system.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use bytes::Bytes;
 use ottla_storage::{FsDisk, LogDir, MetadataEntry, MetadataLog, Recovered};

@@ -105,6 +105,10 @@ impl Log {
                 let (base_offset, log_end_offset) = (batch.header.base_offset, next_offset);
                 return Err(AppendError::OutOfOrder { base_offset, log_end_offset });
             }
+            let epoch = LeaderEpoch(batch.header.leader_epoch);
+            if let Some(latest) = self.epochs.latest().filter(|latest| epoch < *latest) {
+                return Err(AppendError::StaleEpoch { epoch, latest });
+            }
             batch.verify_crc()?;
             next_offset = batch.header.next_offset();
             batches.push(batch);
@@ -175,7 +179,9 @@ impl Log {
         let (Some(first), Some(last)) = (write.batches.first(), write.batches.last()) else { return Ok(()) };
         let max_timestamp = write.batches.iter().map(|batch| batch.max_timestamp).max().unwrap_or(-1);
         if self.should_roll(write.bytes, last.last_offset(), max_timestamp, now) {
-            let rolled = self.roll_to(first.base_offset, now);
+            let gap = last.last_offset() - self.log_end_offset > i64::from(i32::MAX);
+            let base_offset = if gap { first.base_offset } else { self.log_end_offset };
+            let rolled = self.roll_to(base_offset, now);
             rolled.map_err(|error| self.append_error(error))?;
         }
         let mut written = self.write_active(&write, now);

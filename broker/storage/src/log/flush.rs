@@ -2,9 +2,10 @@
 
 use super::Log;
 use crate::checkpoint::Durability;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::error::{DiskError, IoContext, LogError};
 use crate::names;
+use crate::segment::NamedFile;
 use ottla_types::{Offset, TimestampMs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct FlushPlan {
     disk: Arc<dyn Disk>,
-    files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    files: Vec<NamedFile>,
     dirs: Vec<PathBuf>,
     /// Everything below will be on disk.
     upto: Offset,
     /// The indexes are part of it, so that recovery may start at `upto`.
     is_checkpoint: bool,
     /// The log's truncations when the plan was made.
+    truncations: u64,
     unflushed_since: Option<TimestampMs>,
 }
 
@@ -127,11 +129,15 @@ impl Log {
         }
         let disk = Arc::clone(self.log_dir.disk());
         let unflushed_since = self.unflushed_since.take();
-        Ok(FlushPlan { disk, files, dirs, upto: self.log_end_offset, is_checkpoint, unflushed_since })
+        let (upto, truncations) = (self.log_end_offset, self.truncations);
+        Ok(FlushPlan { disk, files, dirs, upto, is_checkpoint, truncations, unflushed_since })
     }
 
     /// Notes that a plan's sync succeeded.
     pub fn flushed(&mut self, plan: &FlushPlan) {
+        if plan.truncations != self.truncations {
+            return;
+        }
         let upto = plan.upto.min(self.log_end_offset);
         self.flushed_offset = self.flushed_offset.max(upto);
         if plan.is_checkpoint {

@@ -55,6 +55,8 @@ pub struct Log {
     flushed_offset: Offset,
     /// Wall clock of the oldest append that is not flushed.
     unflushed_since: Option<TimestampMs>,
+    /// Counts truncations: a sync planned before one says nothing about what came after.
+    truncations: u64,
     /// Files were created or removed since the directory was last synced.
     dir_dirty: bool,
     epochs: LeaderEpochCache,

@@ -69,10 +69,6 @@ impl Log {
     ///
     /// # Errors
     /// [`OpenError`]: the log must not be served.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all six differ for each log, and only this function takes them"
-    )]
     pub(crate) fn open_in(
         log_dir: Arc<LogDir>,
         dir: PathBuf,
@@ -139,6 +135,7 @@ impl Log {
             recovery_point: 0,
             flushed_offset: 0,
             unflushed_since: None,
+            truncations: 0,
             dir_dirty: false,
             epochs: LeaderEpochCache::default(),
             epochs_dirty: false,

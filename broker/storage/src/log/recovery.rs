@@ -76,16 +76,14 @@ impl Log {
         recovery_point: Offset,
         report: &mut RecoveryReport,
     ) -> Result<Option<Bad>, OpenError> {
-        let interval_bytes = self.config.index_interval_bytes;
-        let is_last = index + 1 == self.segments.len();
+        let following = self.segments.get(index + 1).map(|next| next.base_offset);
         let (place, segment) = self.segment(index);
         let path = place.file(segment.base_offset, names::LOG);
         let start = if recovery_point <= segment.base_offset {
             0
         } else {
             // What is before was on disk: if it cannot be followed now, it was damaged.
-            let found = segment.find(place, recovery_point, interval_bytes).map_err(read_error)?;
-            found.map_or(segment.size_bytes, |found| found.position)
+            segment.end_of_known(place, recovery_point).map_err(read_error)?
         };
         let file = segment.file(place)?;
         let mut scan = BatchScan::new(&*file, start, segment.size_bytes, segment.base_offset);
@@ -102,11 +100,17 @@ impl Log {
             0 => segment.forget_indexes(place)?,
             _ => segment.cut_indexes(place, start, recovery_point)?,
         }
-        if bad.is_none() && !is_last {
-            segment.load_tail(place, interval_bytes)?;
-            segment.seal(place)?;
+        let Some(following) = following.filter(|_| bad.is_none()) else { return Ok(bad) };
+        if next_offset < following {
+            // Cut off exactly behind a batch. A new segment starts where the last one ended.
+            let reason = format!("offsets {next_offset}..{following} are missing");
+            return Ok(Some(Bad { position: segment.size_bytes, next_offset, reason }));
         }
-        Ok(bad)
+        let interval_bytes = self.config.index_interval_bytes;
+        let (place, segment) = self.segment(index);
+        segment.load_tail(place, interval_bytes)?;
+        segment.seal(place)?;
+        Ok(None)
     }
 
     /// Looks at the end of the active segment and takes the log's end from it.
@@ -228,16 +232,21 @@ fn plausible(bytes: &[u8], next_offset: Offset, left: u64) -> Option<BatchHeader
     (near && header.last_offset_delta >= 0 && header.total_bytes() as u64 <= left).then_some(header)
 }
 
-/// True if a sector in `start..end` holds only zeros: it was never written to the disk.
+/// True if a sector in `start..end` holds only zeros: it was never written to the disk. The first one may have been
+/// written when the file ended at `start`, so the rest of it counts as one, if it is longer than what may be zero in
+/// front of a batch: the offset's and the length's leading bytes.
 fn has_lost_sector(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<bool> {
+    const LEADING_ZEROS: u64 = 11;
     let mut sector = [0; SECTOR_BYTES as usize];
-    let mut at = start.next_multiple_of(SECTOR_BYTES);
-    while at + SECTOR_BYTES <= end {
-        read_full_at(file, &mut sector, at)?;
-        if sector.iter().all(|&byte| byte == 0) {
+    let mut at = start;
+    while at < end {
+        let until = (at + 1).next_multiple_of(SECTOR_BYTES);
+        let bytes = &mut sector[..(until - at) as usize];
+        read_full_at(file, bytes, at)?;
+        if until <= end && bytes.len() as u64 > LEADING_ZEROS && bytes.iter().all(|&byte| byte == 0) {
             return Ok(true);
         }
-        at += SECTOR_BYTES;
+        at = until;
     }
     Ok(false)
 }

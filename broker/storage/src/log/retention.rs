@@ -23,29 +23,21 @@ impl Log {
     /// Starts a new segment at `base_offset`, which is not below the log's end. Replaces an empty active segment.
     pub(super) fn roll_to(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         let (place, active) = self.active_mut();
-        if active.size_bytes == 0 {
-            if active.base_offset == base_offset {
-                return Ok(());
-            }
-            if let Some(empty) = self.segments.pop() {
-                self.remove_segment_files(&empty)?;
-            }
-        } else {
+        if active.size_bytes == 0 && active.base_offset == base_offset {
+            return Ok(());
+        }
+        if active.size_bytes > 0 {
             active.seal(place)?;
             active.release_indexes();
         }
-        let segment = match Segment::create(self.place(), base_offset, now) {
-            Ok(segment) => segment,
-            Err(error) => {
-                if self.segments.is_empty() {
-                    self.log_dir.fail(&error.to_string());
-                    self.segments.push(Segment::new(base_offset, 0, now));
-                }
-                return Err(error);
-            }
-        };
+        let segment = Segment::create(self.place(), base_offset, now)?;
         self.segments.push(segment);
         self.dir_dirty = true;
+        let before = self.segments.len() - 2;
+        if self.segments[before].size_bytes == 0 {
+            let empty = self.segments.remove(before);
+            self.remove_segment_files(&empty)?;
+        }
         self.take_snapshot()
     }
 

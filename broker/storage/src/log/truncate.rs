@@ -32,9 +32,14 @@ impl Log {
         let index = self.segment_index(offset).unwrap_or(0);
         let interval_bytes = self.config.index_interval_bytes;
         self.forget_hints();
+        self.truncations += 1;
+        let removes = self.segments.len() > index + 1;
         while self.segments.len() > index + 1 {
             let Some(segment) = self.segments.pop() else { break };
             self.remove_segment_files(&segment)?;
+        }
+        if removes {
+            self.log_dir.disk().sync_dir(&self.dir).during("sync", &self.dir)?;
         }
         let (place, segment) = self.segment(index);
         let cut = segment.find(place, offset, interval_bytes)?;
@@ -73,12 +78,16 @@ impl Log {
     fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         self.lower_recovery_point(self.log_start_offset.min(offset))?;
         self.forget_hints();
-        for segment in std::mem::take(&mut self.segments) {
-            self.remove_segment_files(&segment)?;
+        self.truncations += 1;
+        // From the end: what a crash leaves is the beginning of the log.
+        while let Some(segment) = self.segments.pop() {
+            if let Err(error) = self.remove_segment_files(&segment) {
+                self.segments.push(segment);
+                return Err(error);
+            }
         }
-        let segment = Segment::create(self.place(), offset, now)?;
-        self.segments.push(segment);
-        self.dir_dirty = true;
+        self.start_segment(offset, now)?;
+        self.log_dir.disk().sync_dir(&self.dir).during("sync", &self.dir)?;
         self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.recovery_point = offset;
@@ -91,6 +100,23 @@ impl Log {
             self.save_epochs(Durability::Cached)?;
         }
         Ok(())
+    }
+
+    /// Makes the active segment of a log that has none left. Without it there is no log: failing takes it offline.
+    fn start_segment(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
+        let created = Segment::create(self.place(), base_offset, now);
+        self.dir_dirty = true;
+        match created {
+            Ok(segment) => {
+                self.segments.push(segment);
+                Ok(())
+            }
+            Err(error) => {
+                self.segments.push(Segment::new(base_offset, 0, now));
+                self.corrupt.get_or_insert_with(|| error.to_string());
+                Err(error)
+            }
+        }
     }
 
     fn lower_recovery_point(&mut self, offset: Offset) -> Result<(), DiskError> {

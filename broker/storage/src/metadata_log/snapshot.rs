@@ -54,11 +54,11 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Indexes and terms of all snapshots, and the newest one.
+type Loaded = (Vec<(u64, u64)>, Option<Entry>);
+
 /// The snapshots there are, and the newest one that reads back. Removes what a crash left half written.
-pub(super) fn load_newest(
-    disk: &dyn Disk,
-    dir: &Path,
-) -> Result<(Vec<(u64, u64)>, Option<Entry>), MetadataLogError> {
+pub(super) fn load_newest(disk: &dyn Disk, dir: &Path) -> Result<Loaded, MetadataLogError> {
     let mut found = Vec::new();
     for entry in disk.list(dir).during("list", dir)? {
         if entry.name.ends_with(PART) {

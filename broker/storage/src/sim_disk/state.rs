@@ -1,0 +1,264 @@
+//! What the simulated disk knows: files with their synced and unsynced content, and the journal of directories.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const SECTOR_BYTES: u64 = 512;
+
+/// Something in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    Dir,
+    /// Index into the files.
+    File(usize),
+}
+
+/// A change of a directory.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Put(PathBuf, Node),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+impl Change {
+    fn touches(&self, dir: &Path) -> bool {
+        let within = |path: &Path| path.parent() == Some(dir);
+        match self {
+            Self::Put(path, _) | Self::Remove(path) => within(path),
+            Self::Rename(from, to) => within(from) || within(to),
+        }
+    }
+
+    fn apply(&self, nodes: &mut BTreeMap<PathBuf, Node>) {
+        match self {
+            Self::Put(path, node) => {
+                nodes.insert(path.clone(), *node);
+            }
+            Self::Remove(path) => {
+                nodes.remove(path);
+            }
+            Self::Rename(from, to) => {
+                let moved: Vec<(PathBuf, Node)> = nodes
+                    .iter()
+                    .filter(|(path, _)| path.starts_with(from))
+                    .map(|(path, node)| (path.clone(), *node))
+                    .collect();
+                for (path, node) in moved {
+                    nodes.remove(&path);
+                    let rest = path.strip_prefix(from).unwrap_or(Path::new(""));
+                    let target = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
+                    nodes.insert(target, node);
+                }
+            }
+        }
+    }
+}
+
+/// A file's content.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) live: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+impl Content {
+    pub(super) fn len(&self) -> u64 {
+        self.live.len() as u64
+    }
+
+    pub(super) fn set_len(&mut self, len: usize) {
+        self.live.resize(len, 0);
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], position: usize) {
+        let end = position + bytes.len();
+        if self.live.len() < end {
+            self.live.resize(end, 0);
+        }
+        self.live[position..end].copy_from_slice(bytes);
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.synced.clone_from(&self.live);
+    }
+
+    /// Keeps what was synced, and of what differs from it each sector or not.
+    fn lose_unsynced(&mut self, chance: &mut Chance) {
+        if self.live == self.synced {
+            return;
+        }
+        let len = match chance.below(3) {
+            0 => self.synced.len(),
+            1 => self.live.len(),
+            _ => {
+                let (low, high) =
+                    (self.synced.len().min(self.live.len()), self.synced.len().max(self.live.len()));
+                low + chance.below((high - low + 1) as u64) as usize
+            }
+        };
+        let mut content = self.synced.clone();
+        content.resize(len, 0);
+        for start in (0..len).step_by(SECTOR_BYTES as usize) {
+            let end = (start + SECTOR_BYTES as usize).min(len).min(self.live.len());
+            if start < end && chance.below(2) == 0 {
+                content[start..end].copy_from_slice(&self.live[start..end]);
+            }
+        }
+        self.live.clone_from(&content);
+        self.synced = content;
+    }
+}
+
+/// A small generator (SplitMix64): the same seed makes the same accidents.
+#[derive(Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end.max(1)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) live: BTreeMap<PathBuf, Node>,
+    /// The directories as of the last change that is on disk for sure.
+    synced: BTreeMap<PathBuf, Node>,
+    /// Changes since.
+    journal: Vec<Change>,
+    pub(super) files: Vec<Content>,
+    pub(super) locks: BTreeSet<PathBuf>,
+    pub(super) chance: Chance,
+    pub(super) operations: u64,
+    pub(super) stop_at: Option<u64>,
+    pub(super) stopped: bool,
+    pub(super) fail_syncs: bool,
+    pub(super) failing: Option<PathBuf>,
+    pub(super) capacity_bytes: u64,
+    /// Counts crashes: files opened in an earlier life are dead.
+    pub(super) life: u64,
+}
+
+impl State {
+    pub(super) fn new(seed: u64) -> Self {
+        let root = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
+        Self {
+            live: root.clone(),
+            synced: root,
+            journal: Vec::new(),
+            files: Vec::new(),
+            locks: BTreeSet::new(),
+            chance: Chance(seed),
+            operations: 0,
+            stop_at: None,
+            stopped: false,
+            fail_syncs: false,
+            failing: None,
+            capacity_bytes: 1 << 40,
+            life: 0,
+        }
+    }
+
+    /// Counts an operation; fails if the disk has stopped or stops now.
+    pub(super) fn change(&mut self, path: &Path) -> io::Result<()> {
+        self.check_readable(path)?;
+        if self.stops_now() {
+            return Err(stopped());
+        }
+        Ok(())
+    }
+
+    /// Counts an operation; true if it is the one to stop at.
+    pub(super) fn stops_now(&mut self) -> bool {
+        let now = self.operations;
+        self.operations += 1;
+        self.stopped |= self.stop_at.is_some_and(|stop_at| now >= stop_at);
+        self.stopped
+    }
+
+    pub(super) fn check_readable(&self, path: &Path) -> io::Result<()> {
+        if self.stopped {
+            return Err(stopped());
+        }
+        match &self.failing {
+            Some(failing) if path.starts_with(failing) => Err(io::Error::from_raw_os_error(libc::EIO)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_sync(&self) -> io::Result<()> {
+        if self.fail_syncs { Err(io::Error::from_raw_os_error(libc::EIO)) } else { Ok(()) }
+    }
+
+    pub(super) fn check_parent(&self, path: &Path) -> io::Result<()> {
+        match path.parent().and_then(|parent| self.live.get(parent)) {
+            Some(Node::Dir) => Ok(()),
+            Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(super) fn new_file(&mut self) -> usize {
+        self.files.push(Content::default());
+        self.files.len() - 1
+    }
+
+    pub(super) fn apply(&mut self, change: Change) {
+        change.apply(&mut self.live);
+        self.journal.push(change);
+    }
+
+    pub(super) fn sync_dir(&mut self, dir: &Path) {
+        let through = self.journal.iter().rposition(|change| change.touches(dir)).map_or(0, |last| last + 1);
+        for change in self.journal.drain(..through) {
+            change.apply(&mut self.synced);
+        }
+    }
+
+    pub(super) fn used_bytes(&self) -> u64 {
+        let files = self.live.values().filter_map(|node| match node {
+            Node::File(id) => Some(self.files[*id].len()),
+            Node::Dir => None,
+        });
+        files.sum()
+    }
+
+    pub(super) fn lose_unsynced(&mut self) {
+        let kept = self.chance.below(self.journal.len() as u64 + 1) as usize;
+        for change in self.journal.drain(..).take(kept) {
+            change.apply(&mut self.synced);
+        }
+        self.live = self.synced.clone();
+        for content in &mut self.files {
+            content.lose_unsynced(&mut self.chance);
+        }
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.life += 1;
+        self.locks.clear();
+        self.stop_at = None;
+        self.stopped = false;
+    }
+
+    pub(super) fn flip_bit(&mut self, path: &Path, position: u64, bit: u8) -> io::Result<()> {
+        let Some(Node::File(id)) = self.live.get(path) else { return Err(io::ErrorKind::NotFound.into()) };
+        let content = &mut self.files[*id];
+        for bytes in [&mut content.live, &mut content.synced] {
+            if let Some(byte) = bytes.get_mut(position as usize) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn stopped() -> io::Error {
+    io::Error::other("the simulated disk has stopped")
+}
