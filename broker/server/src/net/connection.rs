@@ -29,6 +29,9 @@ use super::writer::{ResponseWriter, WriteError};
 /// How long the end of a draining connection waits for the peer to close its side.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// Bytes read after which other tasks get a turn.
+const TURN_BYTES: u64 = 1024 * 1024;
+
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) config: NetConfig,
@@ -141,6 +144,7 @@ impl Connection {
 
     /// Works until nothing moves. `Err` is the end of the connection.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let turn = self.reader.received();
         loop {
             match self.membership.entry.signal() {
                 Some(Signal::Close(reason)) => return Err(End::Signalled(reason.name(), reason)),
@@ -151,15 +155,19 @@ impl Connection {
             self.queue_ready();
             let written = self.writer.written();
             let flushed = self.writer.poll_flush(&self.stream, &*self.shared.observer, cx)?.is_ready();
-            if self.slots.is_empty() && self.writer.is_empty() {
-                if self.closing {
+            if self.writer.is_empty() {
+                if self.closing && self.slots.is_empty() {
                     return Err(End::Handler);
                 }
-                if self.draining {
+                if self.draining && self.slots.iter().all(Slot::may_be_abandoned) {
                     return Err(End::Drained);
                 }
             }
             if !read && (written == self.writer.written() || !flushed) {
+                return Ok(());
+            }
+            if self.reader.received() - turn > TURN_BYTES {
+                cx.waker().wake_by_ref();
                 return Ok(());
             }
         }

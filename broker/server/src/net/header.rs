@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn random_bytes_are_a_header_or_an_error() {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand::rngs::StdRng::seed_from_u64(1);
+        for _ in 0..20_000 {
+            let length = random.random_range(0..40);
+            let mut bytes: Vec<u8> = (0..length).map(|_| random.random()).collect();
+            if length > 2 && random.random() {
+                bytes[..2].copy_from_slice(&[0, random.random_range(0..93)]);
+            }
+            let _ = RequestHeader::parse(Bytes::from(bytes));
+        }
+    }
+
+    #[test]
     fn a_tag_count_beyond_the_frame_is_an_error() {
         let frame = Bytes::from_static(b"\0\x12\0\x03\0\0\0\x07\xff\xff\xff\xff\xff\xff\x0f");
         assert_eq!(RequestHeader::parse(frame), Err(HeaderError::BadTaggedFields));

@@ -41,6 +41,7 @@ pub(crate) struct FrameReader {
     large: Option<LargeFrame>,
     probing: bool,
     progress: u32,
+    received: u64,
 }
 
 struct LargeFrame {
@@ -85,6 +86,7 @@ impl FrameReader {
             large: None,
             probing: false,
             progress: 0,
+            received: 0,
         }
     }
 
@@ -153,7 +155,13 @@ impl FrameReader {
                 received
             }
         };
+        self.received += received as u64;
         Ok(received)
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// Gives back the chunk if the connection is between frames.

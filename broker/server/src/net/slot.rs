@@ -65,6 +65,12 @@ impl Slot {
         matches!(self.state, State::Ready(_))
     }
 
+    /// Whether the answer is still to come and nothing is lost if it never does: the client asks again,
+    /// and it may well take minutes (Fetch, JoinGroup, SyncGroup, ShareFetch).
+    pub(crate) fn may_be_abandoned(&self) -> bool {
+        !self.is_ready() && matches!(self.timing.api_key, 1 | 11 | 14 | 78)
+    }
+
     /// When the handler's first poll ended.
     pub(crate) fn handled(&self) -> Instant {
         self.timing.handled

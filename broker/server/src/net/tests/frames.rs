@@ -1,5 +1,8 @@
 //! Requests in, in whatever pieces they come.
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,6 +58,38 @@ async fn frames_of_all_sizes_arrive_whole_in_any_mixture() {
     thread.join().unwrap();
     eventually(|| fixture.server.available_request_bytes() == NetConfig::default().request_memory_bytes)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_frames_cut_at_random_places_arrive_whole() {
+    let fixture = Fixture::start(NetConfig { max_request_bytes: 1 << 20, ..NetConfig::default() });
+    for seed in 0..20 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let sizes: Vec<usize> = (0..60).map(|_| 1usize << random.random_range(0..18)).collect();
+        let sizes: Vec<usize> = sizes.into_iter().map(|limit| random.random_range(0..=limit)).collect();
+        let content = pattern(1 << 18);
+        let bytes: Vec<u8> = sizes
+            .iter()
+            .enumerate()
+            .flat_map(|(id, size)| frame(id as i32, &[b"x", &content[..*size]].concat()))
+            .collect();
+        let mut client = fixture.connect();
+        let mut sender = Client { stream: client.stream.try_clone().unwrap() };
+        let sending = std::thread::spawn(move || {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let limit = 1usize << random.random_range(0..17);
+                let cut = random.random_range(1..=limit).min(rest.len());
+                sender.send(&rest[..cut]);
+                rest = &rest[cut..];
+            }
+        });
+        for (id, size) in sizes.iter().enumerate() {
+            let (answered, body) = client.response();
+            assert!(answered == id as i32 && body[1..] == content[..*size], "seed {seed}, frame {id}");
+        }
+        sending.join().unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,18 @@ async fn shutdown_does_not_wait_longer_than_its_deadline() {
     assert!(client.is_closed());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_does_not_wait_for_fetches_that_wait_for_data() {
+    let fixture = Fixture::start(NetConfig::default());
+    let mut client = fixture.connect();
+    client.send(&[frame(1, &[b'w', 50, b'!']), frame_of(1, 4, 2, b"p")].concat());
+    eventually(|| fixture.toy.handled.load(SeqCst) == 2).await;
+    let reader = std::thread::spawn(move || (client.response(), client.is_closed()));
+    let stopped = fixture.server.shutdown(Duration::from_secs(60));
+    tokio::time::timeout(Duration::from_secs(5), stopped).await.unwrap();
+    assert_eq!(reader.join().unwrap(), ((1, b"!".to_vec()), true));
+}
+
 #[tokio::test]
 async fn a_busy_port_is_one_clear_line() {
     let taken = BoundListener::bind("PLAINTEXT", "127.0.0.1", 0, 1).unwrap();

@@ -180,10 +180,14 @@ impl Client {
 
 /// A Metadata v1 request without a client id.
 fn frame(id: i32, body: &[u8]) -> Vec<u8> {
+    frame_of(3, 1, id, body)
+}
+
+fn frame_of(api_key: i16, version: i16, id: i32, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     out.put_u32(10 + body.len() as u32);
-    out.put_i16(3);
-    out.put_i16(1);
+    out.put_i16(api_key);
+    out.put_i16(version);
     out.put_i32(id);
     out.put_i16(-1);
     out.put_slice(body);
