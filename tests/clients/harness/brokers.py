@@ -32,7 +32,7 @@ def free_ports(count):
             item.close()
 
 
-def _clean_environment():
+def clean_environment():
     """Our own environment without OTTLA_...: the broker reads settings from there."""
     return {key: value for key, value in os.environ.items() if not key.startswith("OTTLA_")}
 
@@ -101,7 +101,7 @@ class Broker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={**_clean_environment(), **self.environment},
+                env={**clean_environment(), **self.environment},
                 start_new_session=True,
             )
         return self

@@ -1,0 +1,111 @@
+"""The systems under comparison, each fresh for every measurement."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from harness import brokers
+from harness.wire import Wire
+
+
+def load(*arguments, timeout=900):
+    """Runs the load program; returns its line of JSON as a dict."""
+    done = subprocess.run(
+        [os.environ["OTTLA_BENCH_LOAD"], *[str(item) for item in arguments]],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode != 0 or not done.stdout.strip():
+        raise RuntimeError(f"load {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def launch(system, settings=None):
+    """Starts a fresh broker of a system (`kafka` or `ottla`) without waiting for it."""
+    base = os.environ["OTTLA_BENCH_DATA"]
+    Path(base).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=f"{system}-", dir=base)
+    kind = {"kafka": BenchKafka, "ottla": brokers.Ottla}[system]
+    broker = kind(settings, folder=folder)
+    broker.owns_folder = True
+    return broker
+
+
+class BenchKafka(brokers.Kafka):
+    """Kafka with a heap and collector as its own start script has them."""
+
+    @staticmethod
+    def java(*arguments):
+        heap = os.environ.get("KAFKA_HEAP", "1g")
+        options = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
+        return ["java", *options, "-cp", f"{os.environ['OTTLA_KAFKA_LIBS']}/*", *arguments]
+
+
+def start_and_time(broker):
+    """Starts a broker; returns the seconds from the start of its process to its first answered Metadata."""
+    broker.write_config()
+    broker.format()
+    with open(broker.log_path, "ab") as log:
+        begin = time.monotonic()
+        broker.process = subprocess.Popen(
+            broker.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=broker.folder,
+            start_new_session=True, env=brokers.clean_environment(),
+        )  # fmt: skip
+    return wait_answer(broker, begin)
+
+
+def wait_answer(broker, begin, timeout=180):
+    """Seconds from `begin` to the first Metadata that names a broker."""
+    while time.monotonic() < begin + timeout:
+        try:
+            with Wire(broker.bootstrap, timeout=5) as wire:
+                if wire.call("Metadata", version=9, Topics=[])["Brokers"]:
+                    return time.monotonic() - begin
+        except (OSError, ValueError):
+            if broker.process.poll() is not None:
+                raise RuntimeError(broker.output()) from None
+            time.sleep(0.001)
+    raise RuntimeError(f"no answer in {timeout} s")
+
+
+class Unavoidable:
+    """The program that does only what cannot be avoided, driven over loopback."""
+
+    def __init__(self):
+        self.binary = os.environ.get("OTTLA_BENCH_UNAVOIDABLE", "")
+        self.folder = tempfile.mkdtemp(prefix="unavoidable-", dir=os.environ["OTTLA_BENCH_DATA"])
+
+    @property
+    def is_there(self):
+        """Whether it was built."""
+        return bool(self.binary) and os.access(self.binary, os.X_OK)
+
+    def _pair(self, server, client):
+        port = brokers.free_ports(1)[0]
+        first = subprocess.Popen([self.binary, *server, f"listen=127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+        try:
+            subprocess.run([self.binary, *client, f"to=127.0.0.1:{port}"], check=True, stdout=subprocess.DEVNULL)
+            return json.loads(first.communicate(timeout=60)[0].splitlines()[-1])
+        finally:
+            first.kill()
+
+    def measure(self, total_bytes, frame_bytes):
+        """(what receiving costs, what sending costs), each the program's own line."""
+        try:
+            sink = self._pair(
+                ["sink", f"dir={self.folder}"], ["push", f"bytes={total_bytes}", f"frame-bytes={frame_bytes}"]
+            )
+            largest = max(Path(self.folder).iterdir(), key=lambda item: item.stat().st_size)
+            source = self._pair(
+                ["source", f"file={largest}"], ["pull", f"bytes={largest.stat().st_size}", "fetch-bytes=1048576"]
+            )
+            return sink, source
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
