@@ -32,6 +32,9 @@ pub struct AlterConfig {
     pub value: Option<String>,
 }
 
+/// All the settings that a resource is to have.
+pub type ReplaceConfigs = (ConfigResource, Vec<(String, Option<String>)>);
+
 /// The settings of a resource before and after.
 type Settings = BTreeMap<String, String>;
 
@@ -55,11 +58,7 @@ impl Controller {
     }
 
     /// The old form: what is not named is taken away.
-    pub(super) fn replace_configs(
-        &mut self,
-        resources: Vec<(ConfigResource, Vec<(String, Option<String>)>)>,
-        validate_only: bool,
-    ) -> Outcome {
+    pub(super) fn replace_configs(&mut self, resources: Vec<ReplaceConfigs>, validate_only: bool) -> Outcome {
         self.alter_each(resources, validate_only, |_, _, settings| {
             let mut after = Settings::new();
             for (key, value) in settings {

@@ -16,6 +16,9 @@ pub struct AssignReplicas {
     pub replicas: Vec<(TopicIdPartition, DirectoryId)>,
 }
 
+/// What became of each replica.
+pub type AssignedReplicas = Vec<(TopicIdPartition, Result<(), ErrorCode>)>;
+
 impl Controller {
     pub(super) fn assign_replicas(&mut self, request: &AssignReplicas) -> Outcome {
         let known = match self.check_broker(request.broker, request.epoch) {

@@ -33,9 +33,9 @@ mod sweep;
 mod tests;
 mod topics;
 
-pub use alter_configs::{AlterConfig, AlterOp};
+pub use alter_configs::{AlterConfig, AlterOp, ReplaceConfigs};
 pub use alter_partition::{AlteredPartitions, IsrChange, PartitionState};
-pub use directories::AssignReplicas;
+pub use directories::{AssignReplicas, AssignedReplicas};
 pub use elect::ElectionType;
 pub use error::ApiError;
 pub use features::{FeatureUpdate, UpgradeType};
@@ -45,9 +45,7 @@ pub use reassign::{Reassignment, reassignments};
 pub use registration::RegisterBroker;
 pub use request::{Outcome, Reply, Request};
 pub use rules::Rules;
-pub use topics::{
-    Assignment, CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef, is_valid_topic_name,
-};
+pub use topics::{Assignment, CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef, is_valid_topic_name};
 
 use crate::metadata::{Image, Membership};
 use crate::permit::Deadlines;

@@ -1,8 +1,8 @@
 //! What a controller can be asked, and what it answers.
 
-use super::alter_configs::AlterConfig;
+use super::alter_configs::{AlterConfig, ReplaceConfigs};
 use super::alter_partition::{AlteredPartitions, IsrChange};
-use super::directories::AssignReplicas;
+use super::directories::{AssignReplicas, AssignedReplicas};
 use super::elect::ElectionType;
 use super::error::ApiError;
 use super::features::FeatureUpdate;
@@ -12,7 +12,7 @@ use super::reassign::Reassignment;
 use super::registration::RegisterBroker;
 use super::topics::{CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef};
 use crate::metadata::{ConfigResource, MetadataRecord};
-use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicId, TopicIdPartition, TopicPartition};
+use ottla_types::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
 use std::ops::Range;
 
 /// What a controller can be asked.
@@ -63,7 +63,7 @@ pub enum Request {
     /// All settings of resources are to be these.
     AlterConfigs {
         /// The settings.
-        resources: Vec<(ConfigResource, Vec<(String, Option<String>)>)>,
+        resources: Vec<ReplaceConfigs>,
         /// Only say whether they could be.
         validate_only: bool,
     },
@@ -146,7 +146,7 @@ pub enum Reply {
     /// For each partition of the request, or why none of it was looked at.
     AlterPartition(Result<AlteredPartitions, ApiError>),
     /// For each replica of the request, or why none of it was looked at.
-    AssignReplicas(Result<Vec<(TopicIdPartition, Result<(), ErrorCode>)>, ApiError>),
+    AssignReplicas(Result<AssignedReplicas, ApiError>),
     /// For each partition, in the order of the request.
     ElectLeaders(Vec<(TopicPartition, Result<(), ApiError>)>),
     /// For each partition, in the order of the request.

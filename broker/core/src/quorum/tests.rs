@@ -6,6 +6,8 @@ use bytes::Bytes;
 use ottla_types::{BrokerId, DirectoryId, Uuid};
 
 mod alone;
+mod network;
+mod together;
 
 fn node(id: i32) -> NodeId {
     NodeId::new(BrokerId(id), DirectoryId(Uuid::from_u128(id as u128 + 1)))
