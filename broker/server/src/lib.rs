@@ -1,4 +1,25 @@
 //! The broker process: sockets, request handlers and the loops that run core's machines.
 
+mod auto_create;
+mod background;
+mod broker;
+pub mod cli;
+mod clock;
 pub mod config;
+mod founding;
+mod handlers;
+mod health;
+pub mod http;
+mod lifecycle;
+pub mod logging;
+mod metadata;
+pub mod metrics;
 pub mod net;
+mod producer_ids;
+mod replicas;
+mod rules;
+mod start;
+mod topic_settings;
+
+pub use broker::Broker;
+pub use start::{Running, StartError, run, start};

@@ -13,8 +13,16 @@ pub enum EnvironmentName {
     Unrelated,
 }
 
-/// Variables of ours that are not settings.
-const RESERVED: [&str; 3] = ["OTTLA_CONFIG", "OTTLA_LOG", "OTTLA_BOOTSTRAP_SERVER"];
+/// Variables of the tools, the build and the tests.
+const RESERVED: [&str; 7] = [
+    "OTTLA_BIN",
+    "OTTLA_BOOTSTRAP",
+    "OTTLA_CACHE",
+    "OTTLA_COMMIT",
+    "OTTLA_CONFIG",
+    "OTTLA_KAFKA_LIBS",
+    "OTTLA_PROFILE",
+];
 
 /// Which setting a variable sets.
 pub fn setting_of_variable(variable: &str) -> EnvironmentName {

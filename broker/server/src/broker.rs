@@ -1,0 +1,44 @@
+//! The broker: everything that a request handler may need, in one place.
+
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::logging::Levels;
+use crate::metadata::Metadata;
+use crate::metrics::Metrics;
+use crate::producer_ids::ProducerIds;
+use crate::replicas::Replicas;
+use ottla_core::fetch_session;
+use ottla_storage::LogDirs;
+use ottla_types::BrokerId;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// The parts of a running broker.
+#[derive(Debug)]
+pub struct Broker {
+    /// Its settings as it started with them.
+    pub config: Arc<BrokerConfig>,
+    /// Its clocks.
+    pub clock: Clock,
+    /// The cluster's metadata and the way to the controller.
+    pub metadata: Arc<Metadata>,
+    /// The replicas here.
+    pub replicas: Arc<Replicas>,
+    /// The data directories.
+    pub dirs: Arc<LogDirs>,
+    /// Everything that is counted.
+    pub metrics: Arc<Metrics>,
+    /// How much is logged.
+    pub levels: Levels,
+    /// Incremental fetch sessions.
+    pub fetch_sessions: Mutex<fetch_session::Cache>,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+}
+
+impl Broker {
+    /// This broker's id.
+    pub fn id(&self) -> BrokerId {
+        self.config.node_id
+    }
+}

@@ -1,0 +1,133 @@
+//! From a request frame to its answer: one file for each API.
+//!
+//! A handler turns wire words into the broker's own, asks, and turns the answer back. What is decided is decided in
+//! `ottla_core`; what is stored, in `ottla_storage`.
+//!
+//! What a handler does before its first wait happens in the order in which a connection's requests arrived, so an
+//! append must come before any wait.
+
+mod alter_configs;
+mod alter_partition_reassignments;
+mod api_versions;
+mod configs;
+mod context;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod elect_leaders;
+mod fetch;
+mod find_coordinator;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_config_resources;
+mod list_offsets;
+mod list_partition_reassignments;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+mod unregister_broker;
+mod update_features;
+
+pub use context::Context;
+
+use crate::broker::Broker;
+use crate::net::{self, BoxFuture, Request, Response};
+use ottla_protocol::{ApiKey, RequestBody, api, decode_request};
+use std::sync::Arc;
+
+impl net::Handler for Broker {
+    fn handle(self: Arc<Self>, request: Request) -> BoxFuture<Response> {
+        Box::pin(dispatch(self, request))
+    }
+}
+
+async fn dispatch(broker: Arc<Broker>, request: Request) -> Response {
+    let peer = request.peer();
+    let Some(key) = ApiKey::from_code(request.header.api_key) else {
+        tracing::debug!(%peer, key = request.header.api_key, "closing: unknown API key");
+        return Response::Close;
+    };
+    let context = Context::new(broker, key, &request);
+    if key == ApiKey::ApiVersions {
+        return api_versions::handle(&context, &request);
+    }
+    if !api::supported(key, context.version) {
+        tracing::debug!(%peer, api = key.name(), version = context.version, "closing: not a version that is advertised");
+        return Response::Close;
+    }
+    match decode_request(key, context.version, request.body) {
+        Ok(body) => answer(&context, body).await,
+        Err(error) => {
+            // Kafka too answers what it cannot read by closing the connection.
+            tracing::debug!(%peer, client = context.client_id, %error, "closing: a request could not be read");
+            Response::Close
+        }
+    }
+}
+
+async fn answer(context: &Context, body: RequestBody) -> Response {
+    match body {
+        RequestBody::Produce(request) => produce::handle(context, request).await,
+        RequestBody::Fetch(request) => fetch::handle(context, request).await,
+        RequestBody::ListOffsets(request) => context.reply(&list_offsets::handle(context, &request)),
+        RequestBody::Metadata(request) => context.reply(&metadata::handle(context, request).await),
+        RequestBody::FindCoordinator(request) => {
+            context.reply(&find_coordinator::handle(context, &request).await)
+        }
+        RequestBody::CreateTopics(request) => context.reply(&create_topics::handle(context, request).await),
+        RequestBody::DeleteTopics(request) => context.reply(&delete_topics::handle(context, request).await),
+        RequestBody::DeleteRecords(request) => context.reply(&delete_records::handle(context, request).await),
+        RequestBody::InitProducerId(request) => {
+            context.reply(&init_producer_id::handle(context, &request).await)
+        }
+        RequestBody::OffsetForLeaderEpoch(request) => {
+            context.reply(&offset_for_leader_epoch::handle(context, &request))
+        }
+        RequestBody::DescribeConfigs(request) => context.reply(&describe_configs::handle(context, &request)),
+        RequestBody::ListConfigResources(request) => {
+            context.reply(&list_config_resources::handle(context, &request))
+        }
+        RequestBody::DescribeLogDirs(request) => describe_log_dirs::handle(context, &request),
+        RequestBody::DescribeCluster(request) => context.reply(&describe_cluster::handle(context, &request)),
+        RequestBody::CreatePartitions(request) => {
+            context.reply(&create_partitions::handle(context, request).await)
+        }
+        RequestBody::AlterConfigs(request) => context.reply(&alter_configs::handle(context, request).await),
+        RequestBody::IncrementalAlterConfigs(request) => {
+            context.reply(&incremental_alter_configs::handle(context, request).await)
+        }
+        RequestBody::DescribeQuorum(request) => {
+            context.reply(&describe_quorum::handle(context, &request).await)
+        }
+        RequestBody::UpdateFeatures(request) => {
+            context.reply(&update_features::handle(context, request).await)
+        }
+        RequestBody::ElectLeaders(request) => context.reply(&elect_leaders::handle(context, request).await),
+        RequestBody::AlterPartitionReassignments(request) => {
+            context.reply(&alter_partition_reassignments::handle(context, request).await)
+        }
+        RequestBody::ListPartitionReassignments(request) => {
+            context.reply(&list_partition_reassignments::handle(context, &request))
+        }
+        RequestBody::UnregisterBroker(request) => {
+            context.reply(&unregister_broker::handle(context, &request).await)
+        }
+        RequestBody::DescribeProducers(request) => {
+            context.reply(&describe_producers::handle(context, &request))
+        }
+        RequestBody::DescribeTopicPartitions(request) => {
+            context.reply(&describe_topic_partitions::handle(context, &request))
+        }
+        other => {
+            tracing::error!(api = other.key().name(), "an API is advertised that nobody answers");
+            Response::Close
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One replica on this broker: its log, its role, and who waits for it.
+//!
+//! The lock is held for the length of one append or one position look-up, never while bytes go to a socket,
+//! a disk sync runs or another broker is asked. Lock order: the replica, then its log; nothing else is taken
+//! while either is held.
+//!
+//! Invariants: a leader machine exists only while the metadata names this broker as leader; whoever waits for an
+//! offset is answered when the mark passes it or when the role ends, whichever is first.
+
+use super::waiters::{DataSignal, DataWaiters, OffsetWaiters};
+use ottla_core::replication::{Ack, AckState, AlterPartition, Altered, Effect, Leader};
+use ottla_storage::{Log, LogHandle};
+use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What this broker does with the replica.
+#[derive(Debug)]
+pub enum Role {
+    /// Takes appends and serves reads.
+    Leader(Box<Leader>),
+    /// Copies from a leader. `high_watermark` is what that leader last told.
+    Follower {
+        /// Who leads; `BrokerId::NONE` while nobody does.
+        leader: BrokerId,
+        /// The leader's epoch.
+        leader_epoch: LeaderEpoch,
+        /// Everything below is committed.
+        high_watermark: Offset,
+    },
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub struct State {
+    /// The log; an error text if it could not be opened.
+    pub log: Result<LogHandle, String>,
+    /// What we do with it.
+    pub role: Role,
+    /// Producers waiting for the high watermark.
+    pub committed: OffsetWaiters,
+    /// Producers waiting for a disk sync.
+    pub flushed: OffsetWaiters,
+    /// DeleteRecords waiting for the low watermark.
+    pub low_watermark: OffsetWaiters,
+    /// Fetches waiting for records.
+    pub data: DataWaiters,
+}
+
+/// A request to the controller that a leader machine made.
+#[derive(Debug)]
+pub struct IsrProposal {
+    /// The partition.
+    pub partition: Arc<Partition>,
+    /// What it asks for.
+    pub request: AlterPartition,
+}
+
+/// Work that a partition hands to the broker's background tasks.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    /// ISR changes for the controller.
+    pub proposals: mpsc::UnboundedSender<IsrProposal>,
+    /// Partitions whose log must be synced because somebody waits for it.
+    pub flush: mpsc::UnboundedSender<Arc<Partition>>,
+}
+
+impl std::fmt::Display for Partition {
+    /// `topic-0`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.topic, self.id.partition)
+    }
+}
+
+/// One replica.
+#[derive(Debug)]
+pub struct Partition {
+    /// Topic id and index.
+    pub id: TopicIdPartition,
+    /// The topic's name.
+    pub topic: Arc<str>,
+    state: Mutex<State>,
+    outbox: Outbox,
+}
+
+impl Partition {
+    /// A replica that follows nobody yet.
+    pub fn new(
+        id: TopicIdPartition,
+        topic: Arc<str>,
+        log: Result<LogHandle, String>,
+        outbox: Outbox,
+    ) -> Arc<Self> {
+        let role =
+            Role::Follower { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE, high_watermark: 0 };
+        let state = State {
+            log,
+            role,
+            committed: OffsetWaiters::default(),
+            flushed: OffsetWaiters::default(),
+            low_watermark: OffsetWaiters::default(),
+            data: DataWaiters::default(),
+        };
+        Arc::new(Self { id, topic, state: Mutex::new(state), outbox })
+    }
+
+    /// Locks the replica. See the module's rules.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Carries out what the leader machine decided. Call after every event, before the lock is released.
+    pub fn run_effects(self: &Arc<Self>, state: &mut State) {
+        let Role::Leader(leader) = &mut state.role else { return };
+        if !leader.has_effects() {
+            return;
+        }
+        for effect in leader.drain_effects() {
+            match effect {
+                Effect::HighWatermarkAdvanced(offset) => {
+                    state.committed.reached(offset);
+                    state.data.wake_all();
+                }
+                Effect::LowWatermarkAdvanced(offset) => state.low_watermark.reached(offset),
+                Effect::AlterPartition(request) => {
+                    // The receiving end lives as long as the broker.
+                    let _ = self.outbox.proposals.send(IsrProposal { partition: self.clone(), request });
+                }
+            }
+        }
+    }
+
+    /// Brings the controller's answer to an ISR change, or why there is none.
+    pub fn answer_proposal(self: &Arc<Self>, now_ms: u64, proposal: u64, answer: Result<Altered, ErrorCode>) {
+        let mut state = self.lock();
+        if let Role::Leader(leader) = &mut state.role {
+            leader.handle_alter_partition_answer(now_ms, proposal, answer);
+            self.run_effects(&mut state);
+        }
+    }
+
+    /// Asks for a disk sync of everything appended so far; whoever waits is answered after it.
+    pub fn request_flush(self: &Arc<Self>) {
+        let _ = self.outbox.flush.send(self.clone());
+    }
+
+    /// Whether an append that waited for the high watermark may be acknowledged.
+    ///
+    /// # Errors
+    /// If too few replicas have it, or another leader has been in between.
+    pub fn check_ack(&self, ack: Ack) -> Result<(), ErrorCode> {
+        match self.lock().leader()?.check_ack(ack) {
+            AckState::Done => Ok(()),
+            AckState::Failed(error) => Err(error),
+            AckState::Waiting => Err(ErrorCode::RequestTimedOut),
+        }
+    }
+
+    /// Wakes `signal` when there is something new to read.
+    pub fn register(&self, signal: &DataSignal) {
+        self.lock().data.register(signal);
+    }
+}
+
+impl State {
+    /// The log, locked, or the error a client gets.
+    pub fn log(&self) -> Result<MutexGuard<'_, Log>, ErrorCode> {
+        lock_log(&self.log)
+    }
+
+    /// The leader machine, or the error a client gets.
+    pub fn leader(&self) -> Result<&Leader, ErrorCode> {
+        match &self.role {
+            Role::Leader(leader) => Ok(leader),
+            Role::Follower { .. } => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    /// Epoch of the leader this replica knows.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        match &self.role {
+            Role::Leader(leader) => leader.leader_epoch(),
+            Role::Follower { leader_epoch, .. } => *leader_epoch,
+        }
+    }
+
+    /// Everything below is committed.
+    pub fn high_watermark(&self) -> Offset {
+        match &self.role {
+            Role::Leader(leader) => leader.high_watermark(),
+            Role::Follower { high_watermark, .. } => *high_watermark,
+        }
+    }
+
+    /// This replica stopped leading, or is going away: nobody can be answered any more.
+    pub fn fail_waiters(&mut self, error: ErrorCode) {
+        self.committed.fail_all(error);
+        self.flushed.fail_all(error);
+        self.low_watermark.fail_all(error);
+        self.data.wake_all();
+    }
+}
+
+/// A replica's log, locked, or the error a client gets.
+pub fn lock_log(log: &Result<LogHandle, String>) -> Result<MutexGuard<'_, Log>, ErrorCode> {
+    log.as_ref().map(|log| log.lock()).map_err(|_| ErrorCode::KafkaStorageError)
+}
+
+/// What still stands between an append and its answer.
+#[derive(Debug)]
+pub enum Wait {
+    /// Nothing: answer now.
+    Nothing,
+    /// For the leader's disk.
+    Flushed(oneshot::Receiver<Result<(), ErrorCode>>),
+    /// For the high watermark; then the condition must be checked once more.
+    Committed(oneshot::Receiver<Result<(), ErrorCode>>, Ack),
+}

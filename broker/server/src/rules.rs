@@ -1,0 +1,19 @@
+//! What the controller is told of this broker's settings.
+
+use crate::config::BrokerConfig;
+use ottla_core::controller::Rules;
+
+/// The rules that `config` makes.
+pub fn of(config: &BrokerConfig) -> Rules {
+    let settings = &config.settings;
+    let balance = settings.boolean("auto.leader.rebalance.enable");
+    Rules {
+        session_timeout_ms: settings.count("broker.session.timeout.ms"),
+        default_partitions: i32::try_from(settings.number("num.partitions")).unwrap_or(1),
+        default_replication_factor: i16::try_from(settings.number("default.replication.factor")).unwrap_or(1),
+        balance_interval_ms: balance
+            .then(|| settings.count("leader.imbalance.check.interval.seconds").saturating_mul(1000)),
+        file: config.static_settings.clone(),
+        ..Rules::new(rand::random())
+    }
+}

@@ -1,0 +1,296 @@
+//! From a configuration to a broker that serves, and back.
+//!
+//! The order matters: the data directories are locked before anything is written, addresses are bound before the
+//! slow part so that a busy port is told at once, replicas are loaded before the metadata that gives them roles, and
+//! sockets accept only when this broker is registered.
+
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::http::{Health, HttpServer, HttpState};
+use crate::lifecycle::{self, Identity};
+use crate::logging::{self, Banner, Levels, LoggingError};
+use crate::metadata::node::{self, Node, NodeError};
+use crate::metadata::publisher::{self, Publisher};
+use crate::metadata::{Controller, Metadata};
+use crate::metrics::{Metrics, MetricsOptions};
+use crate::net::{BindError, BoundListener, Server};
+use crate::replicas::apply::ReplicaApplier;
+use crate::replicas::{Outbox, Replicas};
+use crate::{background, founding, rules};
+use bytes::Bytes;
+use ottla_core::fetch_session::{self, Cache};
+use ottla_core::metadata::{Image, NodeId};
+use ottla_core::quorum::{Config as QuorumConfig, Quorum};
+use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs, MetadataLog};
+use ottla_types::DirectoryId;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Fetch sessions of all clients together, in partitions.
+const SESSION_PARTITIONS: usize = 1_000_000;
+/// A session unused for so long may be given up for any other.
+const SESSION_EVICTION_MS: u64 = 120_000;
+
+/// Why a broker does not start. One line for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The data directories cannot be used.
+    #[error(transparent)]
+    Dirs(#[from] DirsError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The metadata log cannot be used.
+    #[error("metadata log: {0}")]
+    MetadataLog(#[from] ottla_storage::MetadataLogError),
+    /// What the metadata log holds cannot be used.
+    #[error("metadata log: {0}")]
+    Quorum(#[from] ottla_core::quorum::StartError),
+    /// A snapshot of the metadata cannot be read.
+    #[error("metadata snapshot: {0}")]
+    Snapshot(String),
+    /// The system refused a thread or a socket.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The metadata node stopped.
+    #[error("the metadata node stopped: {0}")]
+    Node(String),
+}
+
+/// A running broker.
+pub struct Running {
+    broker: Arc<Broker>,
+    dirs: Arc<LogDirs>,
+    server: Server,
+    _http: Option<HttpServer>,
+    tasks: background::Tasks,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    /// Fires if the metadata node cannot go on.
+    pub failed: tokio::sync::oneshot::Receiver<NodeError>,
+}
+
+/// Runs a broker until it is told to stop. Blocks.
+///
+/// # Errors
+/// If it does not start, or cannot go on.
+pub fn run(config: BrokerConfig) -> Result<(), StartError> {
+    let levels = logging::init(config.log_format, &config.log_level)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.worker_threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime.enable_all().thread_name("ottla-worker").build()?;
+    runtime.block_on(async {
+        let mut running = start(config, levels).await?;
+        let stopped = tokio::select! {
+            () = lifecycle::stop_signal() => Ok(()),
+            error = &mut running.failed => Err(StartError::Node(error.map_or_else(|_| "gone".to_owned(), |e| e.to_string()))),
+        };
+        running.stop().await;
+        stopped
+    })
+}
+
+/// Starts a broker on the current runtime; it serves when this returns.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, StartError> {
+    for ignored in config.settings.without_effect() {
+        let note = if ignored.planned { "has no effect yet" } else { "has no effect" };
+        tracing::warn!("{} is set ({}) and {note}", ignored.key, ignored.origin);
+    }
+    let clock = Clock::start();
+    let listeners = bind_all(&config)?;
+    let http =
+        config.http.as_ref().map(|at| BoundListener::bind("HTTP", &at.host, at.port, 128)).transpose()?;
+    let config = Arc::new(config.with_bound_ports(&listeners));
+    let dirs = Arc::new(open_dirs(&config)?);
+    let metrics = Arc::new(Metrics::new(MetricsOptions {
+        topics_max: config.metrics_topics_max,
+        partitions: config.partition_metrics,
+    }));
+    let replicas = Arc::new(Replicas::default());
+    let (outbox, inbox) = background::channels();
+    let node = start_metadata(&config, clock, &dirs, &replicas, &metrics, &outbox).await?;
+    let limits = fetch_session::Limits {
+        slots: config.settings.count("max.incremental.fetch.session.cache.slots") as usize,
+        partitions: SESSION_PARTITIONS,
+        eviction_ms: SESSION_EVICTION_MS,
+    };
+    let broker = Arc::new(Broker {
+        config: config.clone(),
+        clock,
+        metadata: node.metadata.clone(),
+        replicas,
+        dirs: dirs.clone(),
+        metrics: metrics.clone(),
+        levels: levels.clone(),
+        fetch_sessions: parking_lot::Mutex::new(Cache::new(limits, rand::random())),
+        producer_ids: Default::default(),
+    });
+    metrics.set_partition_source(broker.clone());
+    let tasks = background::start(&broker, inbox);
+    lifecycle::register(&broker, node.identity).await;
+    let server = Server::start(config.net.clone(), listeners, broker.clone(), metrics.clone())?;
+    let health: Arc<dyn Health> = broker.clone();
+    let http = http.map(|http| HttpServer::start(http, HttpState { metrics, health, levels })).transpose()?;
+    let banner = Banner {
+        config: &config,
+        cluster_id: dirs.cluster_id(),
+        http: http.as_ref().map(HttpServer::address),
+    };
+    println!("{}", logging::banner(&banner));
+    Ok(Running { broker, dirs, server, _http: http, tasks, threads: node.threads, failed: node.failed })
+}
+
+fn bind_all(config: &BrokerConfig) -> Result<Vec<BoundListener>, BindError> {
+    let bind =
+        |at: &crate::config::Endpoint| BoundListener::bind(&at.name, &at.host, at.port, config.net.backlog);
+    config.listeners.iter().map(bind).collect()
+}
+
+fn open_dirs(config: &BrokerConfig) -> Result<LogDirs, DirsError> {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let options = DirsOptions {
+        dirs: config.log_dirs.clone(),
+        node_id: config.node_id,
+        cluster_id: config.cluster_id.clone(),
+        boot_id: boot_id.trim().to_owned(),
+    };
+    LogDirs::open(Arc::new(FsDisk), &options)
+}
+
+struct MetadataParts {
+    metadata: Arc<Metadata>,
+    identity: Identity,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    failed: tokio::sync::oneshot::Receiver<NodeError>,
+}
+
+async fn start_metadata(
+    config: &Arc<BrokerConfig>,
+    clock: Clock,
+    dirs: &Arc<LogDirs>,
+    replicas: &Arc<Replicas>,
+    metrics: &Arc<Metrics>,
+    outbox: &Outbox,
+) -> Result<MetadataParts, StartError> {
+    let (log_dir, trust_written) =
+        dirs.metadata_dir().ok_or(StartError::Node("no data directory".to_owned()))?;
+    let directory = dirs.directory_ids().first().copied().unwrap_or(DirectoryId::ZERO);
+    let me = NodeId::new(config.node_id, directory);
+    let (mut log, found) = MetadataLog::open(log_dir, trust_written, clock.wall_ms())?;
+    let recovered = founding::recovered(found, me, dirs.cluster_id(), &mut log, clock)?;
+    let image = match recovered.image().map_err(|error| StartError::Snapshot(error.to_string()))? {
+        None => Image::default(),
+        Some((index, members, data)) => {
+            let mut image =
+                Image::from_snapshot(data).map_err(|error| StartError::Snapshot(error.to_string()))?;
+            image.set_membership(members);
+            image.set_offset(index);
+            image
+        }
+    };
+    load_replicas(config, clock, dirs, &image);
+    let quorum_config = QuorumConfig::new(me, rand::random());
+    let tick_ms = quorum_config.tick_ms;
+    let quorum = Quorum::start(quorum_config, recovered)?;
+    let (leader, watch_leader) = watch::channel(Controller::default());
+    let (events, event_receiver) = mpsc::channel();
+    let metadata = Metadata::new(config.node_id, watch_leader, events);
+    let (publisher, publications) = Publisher::new();
+    let applier = ReplicaApplier::new(
+        config.clone(),
+        clock,
+        dirs.clone(),
+        replicas.clone(),
+        metrics.clone(),
+        outbox.clone(),
+    );
+    let node = Node {
+        quorum,
+        log,
+        image,
+        rules: rules::of(config),
+        clock,
+        transport: Box::new(NoTransport),
+        publisher,
+        leader,
+        tick_ms,
+    };
+    let (report, failed) = tokio::sync::oneshot::channel();
+    let run_node = move || {
+        if let Err(error) = node::run(node, &event_receiver) {
+            tracing::error!(%error, "the metadata node cannot go on");
+            let _ = report.send(error);
+        }
+    };
+    let published = metadata.clone();
+    let run_publisher = move || publisher::run(&publications, &published, applier);
+    let threads = vec![
+        std::thread::Builder::new().name("ottla-metadata".to_owned()).spawn(run_node)?,
+        std::thread::Builder::new().name("ottla-publisher".to_owned()).spawn(run_publisher)?,
+    ];
+    Ok(MetadataParts { metadata, identity: Identity::new(dirs, directory), threads, failed })
+}
+
+/// A node that is alone has nobody to send to.
+struct NoTransport;
+
+impl node::Transport for NoTransport {
+    fn send(&mut self, _to: NodeId, _message: Bytes) {}
+}
+
+fn load_replicas(config: &BrokerConfig, clock: Clock, dirs: &LogDirs, image: &Image) {
+    use crate::topic_settings::TopicSettings;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * 2;
+    let settings_of = |partition: &ottla_types::TopicPartition, _: Option<ottla_types::TopicId>| {
+        TopicSettings::resolve(image, &partition.topic, config.node_id, config).log
+    };
+    let report = dirs.load(threads, clock.wall_ms(), &settings_of);
+    if report.logs + report.failed.len() > 0 {
+        tracing::info!(
+            logs = report.logs,
+            failed = report.failed.len(),
+            verified_bytes = report.verified_bytes,
+            walked_bytes = report.walked_bytes,
+            truncated_bytes = report.truncated_bytes,
+            ms = clock.now_ms(),
+            "logs loaded"
+        );
+    }
+}
+
+impl Running {
+    /// The broker's parts.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Stops: no new requests, answers for those in flight, logs closed.
+    pub async fn stop(self) {
+        let Self { broker, dirs, server, tasks, threads, .. } = self;
+        tracing::info!("stopping");
+        for replica in broker.replicas.partitions() {
+            replica.lock().fail_waiters(ottla_types::ErrorCode::NotLeaderOrFollower);
+        }
+        server.shutdown(broker.config.shutdown_timeout.min(Duration::from_millis(500))).await;
+        tasks.stop().await;
+        broker.metadata.stop();
+        let _ = tokio::task::spawn_blocking(move || {
+            background::save_high_watermarks(&broker);
+            for thread in threads {
+                let _ = thread.join();
+            }
+            dirs.shutdown(4);
+        })
+        .await;
+        tracing::info!("stopped");
+    }
+}
