@@ -1,0 +1,144 @@
+//! What clients ask: who leads what, and to append.
+
+use super::process::WaitingProduce;
+use super::{Context, Process, Role, Timer, wall_ms};
+use crate::message::{Answer, Body};
+use crate::trace::Address;
+use bytes::Bytes;
+use ottla_core::replication::AckState;
+use ottla_records::RecordBatch;
+use ottla_types::{ErrorCode, Offset, TopicIdPartition};
+
+/// `request.timeout.ms` of producers here.
+const PRODUCE_TIMEOUT_US: u64 = 1_500_000;
+
+impl Process {
+    pub(super) fn handle_metadata(&mut self, cx: &mut Context<'_>, from: Address, number: u64) {
+        let mut leaders = Vec::new();
+        for (&topic_id, topic) in self.image.topics() {
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                let index = i32::try_from(index).unwrap_or(i32::MAX);
+                leaders.push((TopicIdPartition { topic_id, partition: index }, partition.leader));
+            }
+        }
+        cx.send(from, Body::Answer(number, Answer::Metadata(leaders)));
+    }
+
+    pub(super) fn handle_produce(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Address,
+        number: u64,
+        id: TopicIdPartition,
+        (acks, batch): (i16, Bytes),
+    ) {
+        match self.append(cx, id, acks, &batch) {
+            Ok((base_offset, last_offset)) => {
+                self.wait_for_ack(cx, (from, number), id, acks, (base_offset, last_offset));
+            }
+            Err(code) => {
+                if acks != 0 {
+                    cx.send(from, Body::Answer(number, Answer::Failed(code)));
+                }
+            }
+        }
+        self.run_leader_effects(cx, id);
+        self.begin_sync(cx, id);
+        self.wake_fetches(cx, id);
+    }
+
+    fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TopicIdPartition,
+        acks: i16,
+        batch: &Bytes,
+    ) -> Result<(Offset, Offset), ErrorCode> {
+        let replica = self.replicas.get_mut(&id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let Role::Leader(leader) = &mut replica.role else { return Err(ErrorCode::NotLeaderOrFollower) };
+        leader.check_append(acks).map_err(|refused| refused.code())?;
+        let batch = RecordBatch::new(batch).map_err(|_| ErrorCode::CorruptMessage)?;
+        let appended = replica
+            .log
+            .append_as_leader(std::slice::from_ref(&batch), leader.leader_epoch(), wall_ms(cx.now_ms))
+            .map_err(|error| error.code())?;
+        if !appended.duplicate {
+            leader.handle_append(cx.now_ms, replica.log.log_end_offset());
+        }
+        cx.trace(
+            "p{}: appends {} to {} (again: {})",
+            &[
+                i64::from(id.partition),
+                appended.base_offset,
+                appended.last_offset,
+                i64::from(appended.duplicate),
+            ],
+        );
+        Ok((appended.base_offset, appended.last_offset))
+    }
+
+    fn wait_for_ack(
+        &mut self,
+        cx: &mut Context<'_>,
+        (from, number): (Address, u64),
+        id: TopicIdPartition,
+        acks: i16,
+        (base_offset, last_offset): (Offset, Offset),
+    ) {
+        let ticket = self.number();
+        let Some(replica) = self.replicas.get_mut(&id) else { return };
+        let Role::Leader(leader) = &replica.role else { return };
+        let must_flush = replica.settings.flush;
+        replica.wants_sync |= must_flush;
+        if acks == 0 {
+            return;
+        }
+        replica.waiting.push(WaitingProduce {
+            ticket,
+            from,
+            number,
+            ack: leader.ack(last_offset),
+            base_offset,
+            flushed_to: if must_flush { last_offset + 1 } else { 0 },
+            all: acks == -1,
+        });
+        cx.after(PRODUCE_TIMEOUT_US, Timer::ProduceDeadline(id, ticket));
+        self.answer_produced(cx, id);
+    }
+
+    /// Answers the produce requests whose condition is met.
+    pub(super) fn answer_produced(&mut self, cx: &mut Context<'_>, id: TopicIdPartition) {
+        let Some(replica) = self.replicas.get_mut(&id) else { return };
+        let Role::Leader(leader) = &replica.role else { return };
+        let flushed = replica.log.flushed_offset();
+        replica.waiting.retain(|waiting| {
+            let committed = if waiting.all { leader.check_ack(waiting.ack) } else { AckState::Done };
+            let answer = match committed {
+                AckState::Waiting => return true,
+                AckState::Done if flushed < waiting.flushed_to => return true,
+                AckState::Done => Answer::Produced(waiting.base_offset),
+                AckState::Failed(code) => Answer::Failed(code),
+            };
+            cx.send(waiting.from, Body::Answer(waiting.number, answer));
+            false
+        });
+    }
+
+    pub(super) fn produce_timed_out(&mut self, cx: &mut Context<'_>, id: TopicIdPartition, ticket: u64) {
+        let Some(replica) = self.replicas.get_mut(&id) else { return };
+        if let Some(index) = replica.waiting.iter().position(|waiting| waiting.ticket == ticket) {
+            let waiting = replica.waiting.swap_remove(index);
+            let answer = Answer::Failed(ErrorCode::RequestTimedOut);
+            cx.send(waiting.from, Body::Answer(waiting.number, answer));
+        }
+    }
+
+    /// This broker leads no more: nobody can be answered with success.
+    pub(super) fn fail_waiting(&mut self, cx: &mut Context<'_>, id: TopicIdPartition, code: ErrorCode) {
+        let Some(replica) = self.replicas.get_mut(&id) else { return };
+        for waiting in replica.waiting.drain(..) {
+            cx.send(waiting.from, Body::Answer(waiting.number, Answer::Failed(code)));
+        }
+        self.wake_fetches(cx, id);
+    }
+}

@@ -1,0 +1,160 @@
+//! The metadata quorum's effects: written, sent, applied.
+
+use super::{Context, Process, Timer};
+use crate::message::Body;
+use crate::observation::Observation;
+use crate::trace::Address;
+use bytes::Bytes;
+use ottla_core::controller::{Controller, Rules};
+use ottla_core::metadata::{self, Image, ImageDelta};
+use ottla_core::quorum::{Committed, Effect, Payload, Persist, Snapshot};
+use ottla_storage::MetadataLogError;
+
+impl Process {
+    /// Does everything the quorum wants done now.
+    pub(super) fn run_quorum(&mut self, cx: &mut Context<'_>) {
+        let mut delta = ImageDelta::default();
+        self.drain_quorum(cx, &mut delta);
+        if self.quorum.is_snapshot_due() {
+            self.quorum.snapshot(self.image.offset(), self.image.to_snapshot());
+            self.drain_quorum(cx, &mut delta);
+        }
+        self.take_control(cx);
+        if !delta.is_empty() {
+            self.apply_delta(cx, &delta);
+        }
+        self.answer_committed(cx);
+    }
+
+    fn drain_quorum(&mut self, cx: &mut Context<'_>, delta: &mut ImageDelta) {
+        loop {
+            let effects = match self.quorum.drain() {
+                Ok(effects) => effects,
+                Err(error) => return self.broken(cx, &format!("the quorum cannot go on: {error}")),
+            };
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.run_quorum_effect(cx, effect, delta);
+            }
+        }
+    }
+
+    fn run_quorum_effect(&mut self, cx: &mut Context<'_>, effect: Effect, delta: &mut ImageDelta) {
+        match effect {
+            Effect::Persist(persist) => {
+                let delay = cx.sync_us();
+                cx.after(delay, Timer::Persisted(persist.number));
+                self.unwritten = Some(persist);
+            }
+            Effect::Send { to, bytes } => cx.send(Address::Broker(to.broker().0), Body::Consensus(bytes)),
+            Effect::Apply(entries) => {
+                for entry in entries {
+                    self.apply_entry(cx, entry, delta);
+                }
+            }
+            Effect::ApplySnapshot(snapshot) => self.replace_image(cx, snapshot, delta),
+            Effect::Leadership(leadership) => {
+                let leader = leadership.leader.map_or(-1, |leader| i64::from(leader.broker().0));
+                cx.trace("quorum term {}: leader {}", &[leadership.term as i64, leader]);
+                self.end_controller(cx);
+                self.term = leadership.term;
+            }
+            Effect::SaveSnapshot { snapshot, compact_to } => {
+                let now = super::wall_ms(cx.now_ms);
+                let log = &mut self.metadata_log;
+                let saved = log
+                    .save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)
+                    .and_then(|()| log.compact_to(compact_to, now));
+                if let Err(error) = saved {
+                    self.broken(cx, &format!("a snapshot could not be saved: {error}"));
+                }
+            }
+        }
+    }
+
+    /// The disk is done with the last batch for the metadata log.
+    pub(super) fn handle_persisted(&mut self, cx: &mut Context<'_>, number: u64) {
+        let Some(persist) = self.unwritten.take_if(|persist| persist.number == number) else { return };
+        if let Err(error) = self.write_metadata(&persist, super::wall_ms(cx.now_ms)) {
+            cx.trace("the metadata log failed: the broker stops", &[]);
+            cx.out.stopped = true;
+            let _ = error;
+            return;
+        }
+        self.quorum.persisted(number);
+        self.run_quorum(cx);
+    }
+
+    fn write_metadata(&mut self, persist: &Persist, now: i64) -> Result<(), MetadataLogError> {
+        let log = &mut self.metadata_log;
+        if let Some(snapshot) = &persist.snapshot {
+            log.save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)?;
+            log.compact_to(snapshot.index, now)?;
+        }
+        if let Some(first) = persist.entries.first() {
+            log.truncate_from(first.index, now)?;
+            let entries: Vec<(u64, u64, Bytes)> =
+                persist.entries.iter().map(|entry| (entry.index, entry.term, entry.bytes.clone())).collect();
+            log.append(&entries, now)?;
+        }
+        if let Some(state) = &persist.hard_state {
+            log.save_hard_state(state, persist.must_sync)?;
+        }
+        if persist.must_sync {
+            log.sync()?;
+        }
+        Ok(())
+    }
+
+    fn apply_entry(&mut self, cx: &mut Context<'_>, entry: Committed, delta: &mut ImageDelta) {
+        match entry.payload {
+            Payload::Data(bytes) => {
+                let applied =
+                    metadata::decode(bytes).map_err(|error| error.to_string()).and_then(|records| {
+                        self.image.apply(&records, entry.index, delta).map_err(|error| error.to_string())
+                    });
+                if let Err(error) = applied {
+                    self.broken(cx, &format!("metadata entry {} does not apply: {error}", entry.index));
+                }
+            }
+            Payload::Membership(members) => {
+                self.image.set_membership(members.clone());
+                self.image.set_offset(entry.index);
+                if let Some(controller) = &mut self.controller {
+                    controller.membership_changed(members);
+                }
+            }
+            Payload::Empty => self.image.set_offset(entry.index),
+        }
+    }
+
+    fn replace_image(&mut self, cx: &mut Context<'_>, snapshot: Snapshot, delta: &mut ImageDelta) {
+        match Image::from_snapshot(snapshot.data) {
+            Ok(mut image) => {
+                image.set_membership(snapshot.membership);
+                image.set_offset(snapshot.index);
+                cx.trace("takes the metadata snapshot at {}", &[snapshot.index as i64]);
+                delta.merge(ImageDelta::between(&self.image, &image));
+                self.image = image;
+            }
+            Err(error) => self.broken(cx, &format!("a metadata snapshot cannot be read: {error}")),
+        }
+    }
+
+    fn take_control(&mut self, cx: &mut Context<'_>) {
+        if self.controller.is_some() || !self.quorum.is_in_control() {
+            return;
+        }
+        let rules = Rules { session_timeout_ms: 3_000, ..Rules::new(cx.random.next()) };
+        self.controller = Some(Controller::new(self.image.clone(), cx.now_ms, rules));
+        cx.trace("is in control in term {}", &[self.term as i64]);
+        cx.observe(Observation::Controls { broker: self.id, term: self.term });
+        cx.after(10_000, Timer::ControllerTick);
+    }
+
+    pub(super) fn broken(&mut self, cx: &mut Context<'_>, what: &str) {
+        cx.observe(Observation::Broken(format!("broker {}: {what}", self.id)));
+    }
+}

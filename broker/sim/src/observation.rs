@@ -1,0 +1,71 @@
+//! What happened inside the cluster that a checker must know.
+
+use bytes::Bytes;
+use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
+
+/// An event for the checkers. None of the machines sees them.
+#[derive(Debug, Clone)]
+pub enum Observation {
+    /// A broker began to lead a partition.
+    Leads {
+        /// Which one.
+        partition: TopicIdPartition,
+        /// Who.
+        broker: BrokerId,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// The end of its log.
+        log_end_offset: Offset,
+    },
+    /// A leader called these records committed.
+    Committed {
+        /// Which one.
+        partition: TopicIdPartition,
+        /// Who.
+        broker: BrokerId,
+        /// The first offset.
+        from: Offset,
+        /// The end (exclusive).
+        to: Offset,
+        /// The batches that hold them.
+        records: Bytes,
+    },
+    /// A broker found itself in control of the metadata.
+    Controls {
+        /// Who.
+        broker: BrokerId,
+        /// In which term.
+        term: u64,
+    },
+    /// Metadata was applied by a broker: its restart permits.
+    Permits {
+        /// The broker that applied.
+        broker: BrokerId,
+        /// At which offset of the metadata log.
+        offset: u64,
+        /// Who may stop.
+        holders: Vec<BrokerId>,
+    },
+    /// A broker stopped under a permit.
+    Stopped {
+        /// Who.
+        broker: BrokerId,
+    },
+    /// A partition as a broker sees it after it applied metadata.
+    Partition {
+        /// Which one.
+        partition: TopicIdPartition,
+        /// At which partition epoch.
+        partition_epoch: i32,
+        /// Its leader epoch.
+        leader_epoch: LeaderEpoch,
+        /// Its leader.
+        leader: BrokerId,
+        /// Its replicas.
+        replicas: Vec<BrokerId>,
+        /// Its ISR.
+        isr: Vec<BrokerId>,
+    },
+    /// Something that must never happen happened where it can be seen at once.
+    Broken(String),
+}

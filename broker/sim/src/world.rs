@@ -1,0 +1,243 @@
+//! The world: one queue of events in simulated time, on one thread, from one seed.
+
+mod brokers;
+mod clients;
+mod trouble;
+
+use crate::client::{Client, ClientTimer};
+use crate::invariants::Checkers;
+use crate::message::Body;
+use crate::nemesis::Action;
+use crate::network::Network;
+use crate::node::Timer;
+use crate::oracle::Oracle;
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::trace::{Address, Line, Trace};
+use brokers::Slot;
+use ottla_types::{BrokerId, TopicIdPartition};
+use std::collections::BTreeMap;
+
+/// What happens next.
+#[derive(Debug)]
+enum Event {
+    /// A message arrives.
+    Deliver { from: Address, to: Address, body: Body },
+    /// A broker's timer; only for the run of the process that set it.
+    Node { broker: i32, run: u64, timer: Timer },
+    /// A client's timer.
+    Client { client: u32, timer: ClientTimer },
+    /// A broker starts.
+    Start { broker: i32 },
+    /// Trouble.
+    Nemesis,
+    /// The end of some trouble.
+    Relief(Relief),
+    /// Clients begin.
+    Clients,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Relief {
+    Heal,
+    Calm,
+    FastDisk(i32),
+}
+
+/// How a run is to be shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct View {
+    /// Print every line.
+    pub show: bool,
+}
+
+/// What came out of a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The same for every run of the seed.
+    pub trace_hash: u64,
+    /// Events handled.
+    pub events: u64,
+    /// Simulated time.
+    pub simulated_us: u64,
+    /// Records acknowledged to producers.
+    pub acknowledged: u64,
+    /// Records read by consumers.
+    pub consumed: u64,
+    /// Faults done.
+    pub faults: u64,
+    /// What must never happen and did.
+    pub broken: Vec<String>,
+    /// The last lines of the trace.
+    pub last_lines: Vec<Line>,
+}
+
+/// A cluster, its clients and its enemy.
+pub struct World {
+    scenario: Scenario,
+    now_us: u64,
+    next_sequence: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    random: Random,
+    network: Network,
+    slots: BTreeMap<i32, Slot>,
+    broker_ids: Vec<BrokerId>,
+    clients: BTreeMap<u32, Client>,
+    partitions: Vec<TopicIdPartition>,
+    oracle: Oracle,
+    checkers: Checkers,
+    trace: Trace,
+    broken: Vec<String>,
+    winding_up: bool,
+    events: u64,
+    faults: u64,
+}
+
+impl World {
+    /// The world of a scenario.
+    #[must_use]
+    pub fn new(scenario: Scenario, view: View) -> Self {
+        let mut random = Random::new(scenario.seed);
+        let network = Network::new(random.fork());
+        let broker_ids: Vec<BrokerId> = (1..=scenario.brokers).map(BrokerId).collect();
+        let slots = broker_ids.iter().map(|broker| (broker.0, Slot::new(&mut random))).collect();
+        let mut world = Self {
+            scenario,
+            now_us: 0,
+            next_sequence: 0,
+            queue: BTreeMap::new(),
+            random,
+            network,
+            slots,
+            broker_ids,
+            clients: BTreeMap::new(),
+            partitions: Vec::new(),
+            oracle: Oracle::default(),
+            checkers: Checkers::default(),
+            trace: Trace::new(400, view.show),
+            broken: Vec::new(),
+            winding_up: false,
+            events: 0,
+            faults: 0,
+        };
+        for broker in world.broker_ids.clone() {
+            let delay = world.random.below(50_000);
+            world.schedule(delay, Event::Start { broker: broker.0 });
+        }
+        world.schedule(100_000, Event::Clients);
+        let first = world.random.within(3_000_000..5_000_000);
+        world.schedule(first, Event::Nemesis);
+        world
+    }
+
+    /// Runs to the end and reports. Stops at the first thing that is broken.
+    #[must_use]
+    pub fn run(mut self) -> Report {
+        let safety_us = self.scenario.safety_us;
+        self.run_until(safety_us);
+        if self.broken.is_empty() {
+            self.relieve_everything();
+            self.run_until(safety_us + self.scenario.liveness_us * 3 / 4);
+            self.winding_up = true;
+            self.run_until(safety_us + self.scenario.liveness_us);
+            if self.broken.is_empty() {
+                self.check_end();
+            }
+        }
+        Report {
+            seed: self.scenario.seed,
+            trace_hash: self.trace.hash(),
+            events: self.events,
+            simulated_us: self.now_us,
+            acknowledged: self.oracle.acknowledged,
+            consumed: self.oracle.consumed,
+            faults: self.faults,
+            broken: self.broken,
+            last_lines: self.trace.last().copied().collect(),
+        }
+    }
+
+    fn run_until(&mut self, end_us: u64) {
+        while self.broken.is_empty() {
+            match self.queue.first_key_value() {
+                Some((&(at, _), _)) if at <= end_us => {}
+                _ => break,
+            }
+            let Some(((at, _), event)) = self.queue.pop_first() else { break };
+            self.now_us = at;
+            self.events += 1;
+            self.handle(event);
+        }
+        self.now_us = self.now_us.max(end_us);
+    }
+
+    fn schedule(&mut self, delay_us: u64, event: Event) {
+        self.next_sequence += 1;
+        self.queue.insert((self.now_us + delay_us, self.next_sequence), event);
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Deliver { from, to, body } => self.deliver(from, to, body),
+            Event::Node { broker, run, timer } => self.node_timer(broker, run, timer),
+            Event::Client { client, timer } => {
+                self.with_client(client, |client, cx| client.handle_timer(cx, timer));
+            }
+            Event::Start { broker } => self.start(broker),
+            Event::Nemesis => self.make_trouble(),
+            Event::Relief(relief) => self.relieve(relief),
+            Event::Clients => self.begin_clients(),
+        }
+    }
+
+    fn deliver(&mut self, from: Address, to: Address, body: Body) {
+        match to {
+            Address::Broker(broker) => self.deliver_to_broker(from, broker, body),
+            Address::Client(client) => self.with_client(client, |client, cx| match body {
+                Body::Answer(number, answer) => client.handle_answer(cx, from, Some((number, answer))),
+                Body::ConnectionLost => client.handle_answer(cx, from, None),
+                Body::Consensus(_) | Body::Request(..) => {}
+            }),
+            Address::Nemesis => self.admin_answer(from, body),
+        }
+    }
+
+    fn send(&mut self, from: Address, to: Address, body: Body) {
+        let may_repeat = matches!(body, Body::Consensus(_));
+        if from == to {
+            return self.schedule(1, Event::Deliver { from, to, body });
+        }
+        for delay in self.network.send(from, to, may_repeat) {
+            let body = body.clone();
+            self.schedule(delay, Event::Deliver { from, to, body });
+        }
+    }
+
+    fn note(&mut self, who: Address, what: &'static str, numbers: &[i64]) {
+        let mut all = [0; 4];
+        all[..numbers.len()].copy_from_slice(numbers);
+        self.trace.add(Line { at_us: self.now_us, who, what, numbers: all });
+    }
+
+    fn act(&mut self, action: Action) {
+        self.faults += 1;
+        match action {
+            Action::Kill(broker, down_us) => self.kill(broker, down_us),
+            Action::PowerLoss(broker, down_us) => self.lose_power(broker, down_us),
+            Action::PowerLossOfAll(down_us) => {
+                for broker in self.broker_ids.clone() {
+                    let more = self.random.below(500_000);
+                    self.lose_power(broker.0, down_us + more);
+                }
+            }
+            Action::Pause(broker, us) => self.pause(broker, us),
+            Action::Cut(one, other, both, us) => self.cut(one, other, both, us),
+            Action::Isolate(broker, us) => self.isolate(broker, us),
+            Action::Storm(us) => self.storm(us),
+            Action::SlowDisk(broker, us) => self.slow_disk(broker, us),
+            Action::Restart(broker, down_us) => self.restart(broker, down_us),
+        }
+    }
+}

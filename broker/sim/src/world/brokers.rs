@@ -1,0 +1,229 @@
+//! The brokers' processes: started, stepped, killed.
+
+use super::{Event, World};
+use crate::message::Body;
+use crate::node::{Context, DiskSpeed, Durable, Outbox, Process, Timer, address};
+use crate::random::Random;
+use crate::trace::Address;
+use ottla_storage::sim_disk::SimDisk;
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, Uuid};
+
+const FAST_DISK: DiskSpeed = DiskSpeed { sync_us: (200, 2_000) };
+const SLOW_DISK: DiskSpeed = DiskSpeed { sync_us: (20_000, 600_000) };
+
+/// A place for a broker.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// `None` while a process has it.
+    durable: Option<Durable>,
+    process: Option<Box<Process>>,
+    run: u64,
+    paused_until_us: u64,
+    disk_speed: DiskSpeed,
+    /// What its clock is ahead, microseconds.
+    skew_us: u64,
+    /// How much faster its clock runs, parts per million.
+    drift_ppm: u64,
+    /// Start again so long after it stopped by itself.
+    restart_us: Option<u64>,
+}
+
+impl Slot {
+    pub fn new(random: &mut Random) -> Self {
+        let directory = DirectoryId(Uuid::from_u64_pair(random.next(), random.next()));
+        let durable = Durable {
+            disk: SimDisk::new(random.next()),
+            directory,
+            clean_epoch: BrokerEpoch::NONE,
+            page_cache_survived: false,
+        };
+        Self {
+            durable: Some(durable),
+            process: None,
+            run: 0,
+            paused_until_us: 0,
+            disk_speed: FAST_DISK,
+            skew_us: random.below(5_000_000),
+            drift_ppm: random.below(500),
+            restart_us: None,
+        }
+    }
+
+    fn clock_ms(&self, now_us: u64) -> u64 {
+        (now_us + self.skew_us + now_us / 1_000 * self.drift_ppm / 1_000) / 1_000
+    }
+
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_deref()
+    }
+}
+
+impl World {
+    pub(super) fn start(&mut self, broker: i32) {
+        let Some(slot) = self.slots.get_mut(&broker) else { return };
+        let Some(durable) = slot.durable.take() else { return };
+        slot.run += 1;
+        slot.restart_us = None;
+        let (run, now_ms, disk_speed) = (slot.run, slot.clock_ms(self.now_us), slot.disk_speed);
+        self.note(Address::Broker(broker), "starts, run {}", &[run as i64]);
+        let mut out = Outbox::default();
+        let mut random = self.random.fork();
+        let mut cx = Context {
+            now_us: self.now_us,
+            now_ms,
+            random: &mut random,
+            disk_speed,
+            out: &mut out,
+            who: Address::Broker(broker),
+        };
+        let brokers = self.broker_ids.clone();
+        match Process::start(&mut cx, BrokerId(broker), durable, (run, brokers)) {
+            Ok(process) => {
+                if let Some(slot) = self.slots.get_mut(&broker) {
+                    slot.process = Some(Box::new(process));
+                }
+                self.take_outbox(broker, out);
+            }
+            Err(error) => self.broken.push(format!("broker {broker} does not start: {error}")),
+        }
+    }
+
+    /// Lets a broker do a step.
+    fn step(&mut self, broker: i32, step: impl FnOnce(&mut Process, &mut Context<'_>)) {
+        let mut random = self.random.fork();
+        let Some(slot) = self.slots.get_mut(&broker) else { return };
+        let (now_ms, disk_speed) = (slot.clock_ms(self.now_us), slot.disk_speed);
+        let Some(process) = slot.process.as_mut() else { return };
+        let mut out = Outbox::default();
+        let mut cx = Context {
+            now_us: self.now_us,
+            now_ms,
+            random: &mut random,
+            disk_speed,
+            out: &mut out,
+            who: Address::Broker(broker),
+        };
+        step(process, &mut cx);
+        self.take_outbox(broker, out);
+    }
+
+    fn take_outbox(&mut self, broker: i32, out: Outbox) {
+        let run = self.slots.get(&broker).map_or(0, |slot| slot.run);
+        for line in out.lines {
+            self.trace.add(line);
+        }
+        for observation in out.observations {
+            self.checkers.check(&mut self.oracle, &observation, &mut self.broken);
+        }
+        for (to, body) in out.messages {
+            self.send(Address::Broker(broker), to, body);
+        }
+        for (delay, timer) in out.timers {
+            self.schedule(delay, Event::Node { broker, run, timer });
+        }
+        if out.stopped {
+            self.end_process(broker);
+            let restart = self.slots.get(&broker).and_then(|slot| slot.restart_us).unwrap_or(1_000_000);
+            self.schedule(restart, Event::Start { broker });
+        }
+    }
+
+    pub(super) fn node_timer(&mut self, broker: i32, run: u64, timer: Timer) {
+        let Some(slot) = self.slots.get(&broker) else { return };
+        if slot.run != run || slot.process.is_none() {
+            return;
+        }
+        if slot.paused_until_us > self.now_us {
+            let wait = slot.paused_until_us - self.now_us;
+            return self.schedule(wait, Event::Node { broker, run, timer });
+        }
+        self.step(broker, |process, cx| process.handle_timer(cx, timer));
+    }
+
+    pub(super) fn deliver_to_broker(&mut self, from: Address, broker: i32, body: Body) {
+        let to = Address::Broker(broker);
+        let Some(slot) = self.slots.get(&broker) else { return };
+        if slot.process.is_none() {
+            if matches!(body, Body::Request(..)) {
+                self.send(to, from, Body::ConnectionLost);
+            }
+            return;
+        }
+        if slot.paused_until_us > self.now_us {
+            let wait = slot.paused_until_us - self.now_us;
+            return self.schedule(wait, Event::Deliver { from, to, body });
+        }
+        self.step(broker, |process, cx| process.handle_message(cx, from, body));
+    }
+
+    /// The process is gone; its connections break.
+    fn end_process(&mut self, broker: i32) -> bool {
+        let Some(slot) = self.slots.get_mut(&broker) else { return false };
+        let Some(process) = slot.process.take() else { return false };
+        let mut durable = process.into_durable();
+        durable.disk.crash_process();
+        durable.page_cache_survived = true;
+        slot.durable = Some(durable);
+        slot.paused_until_us = 0;
+        let dead = Address::Broker(broker);
+        let brokers = self.broker_ids.iter().copied().map(address);
+        let peers: Vec<Address> = brokers
+            .chain(self.clients.keys().copied().map(Address::Client))
+            .filter(|peer| *peer != dead)
+            .collect();
+        for peer in peers {
+            self.send(dead, peer, Body::ConnectionLost);
+        }
+        true
+    }
+
+    pub(super) fn kill(&mut self, broker: i32, down_us: u64) {
+        if self.end_process(broker) {
+            self.note(Address::Broker(broker), "is killed, back after {} us", &[down_us as i64]);
+            self.schedule(down_us, Event::Start { broker });
+        }
+    }
+
+    pub(super) fn lose_power(&mut self, broker: i32, down_us: u64) {
+        let Some(slot) = self.slots.get_mut(&broker) else { return };
+        // Nobody tells the peers.
+        let Some(process) = slot.process.take() else { return };
+        let mut durable = process.into_durable();
+        durable.disk.crash_machine();
+        durable.page_cache_survived = false;
+        slot.durable = Some(durable);
+        slot.paused_until_us = 0;
+        self.note(Address::Broker(broker), "loses power, back after {} us", &[down_us as i64]);
+        self.schedule(down_us, Event::Start { broker });
+    }
+
+    pub(super) fn pause(&mut self, broker: i32, us: u64) {
+        let until = self.now_us + us;
+        if let Some(slot) = self.slots.get_mut(&broker).filter(|slot| slot.process.is_some()) {
+            slot.paused_until_us = until;
+            self.note(Address::Broker(broker), "stands still for {} us", &[us as i64]);
+        }
+    }
+
+    pub(super) fn restart(&mut self, broker: i32, down_us: u64) {
+        if let Some(slot) = self.slots.get_mut(&broker) {
+            slot.restart_us = Some(down_us);
+        }
+        self.note(Address::Broker(broker), "is asked to stop", &[]);
+        self.step(broker, |process, _| process.ask_to_stop());
+    }
+
+    pub(super) fn set_slow_disk(&mut self, broker: i32, slow: bool) {
+        if let Some(slot) = self.slots.get_mut(&broker) {
+            slot.disk_speed = if slow { SLOW_DISK } else { FAST_DISK };
+        }
+    }
+
+    /// Lets everybody run who stands still.
+    pub(super) fn resume_all(&mut self) {
+        for slot in self.slots.values_mut() {
+            slot.paused_until_us = 0;
+            slot.disk_speed = FAST_DISK;
+        }
+    }
+}
