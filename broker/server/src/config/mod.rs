@@ -29,5 +29,6 @@ pub use environment::{EnvironmentName, setting_of_variable};
 pub use error::{ConfigError, Origin, Problem};
 pub use listener::{Endpoint, parse_endpoint};
 pub use memory::{MemoryBudget, memory_limit_bytes};
+pub use own::{OwnSetting, own_settings};
 pub use properties::{Property, PropertyError, parse_properties};
 pub use settings::{NoEffect, Settings, Sources};

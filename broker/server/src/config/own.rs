@@ -1,14 +1,15 @@
 //! The settings that Kafka does not have. All begin with `ottla.`.
 
-/// A setting of our own.
+/// A setting that Kafka does not have.
 #[derive(Debug)]
-pub(crate) struct OwnSetting {
-    pub(crate) key: &'static str,
-    pub(crate) default: &'static str,
+pub struct OwnSetting {
+    /// Its name.
+    pub key: &'static str,
+    /// The value it has when nobody sets it.
+    pub default: &'static str,
     pub(crate) valid: Valid,
-    /// What it does, for the reference page.
-    #[cfg_attr(not(test), expect(dead_code, reason = "printed by the settings reference"))]
-    pub(crate) doc: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
 }
 
 /// What a value may be.
@@ -91,6 +92,11 @@ pub(crate) const OWN: &[OwnSetting] = &[
     ),
 ];
 
+/// All settings that Kafka does not have, by key.
+pub fn own_settings() -> &'static [OwnSetting] {
+    OWN
+}
+
 /// The setting of that name.
 pub(crate) fn lookup(key: &str) -> Option<&'static OwnSetting> {
     OWN.iter().find(|setting| setting.key == key)
@@ -129,6 +135,15 @@ mod tests {
             assert!(setting.key.starts_with("ottla.") && setting.doc.ends_with('.'), "{}", setting.key);
         }
         assert!(OWN.is_sorted_by_key(|setting| setting.key));
+    }
+
+    #[test]
+    fn every_setting_is_in_the_documentation() {
+        let documentation = include_str!("../../../../docs/configuration.md");
+        for setting in OWN {
+            let row = format!("| `{}` |", setting.key);
+            assert!(documentation.contains(&row), "{} is not in docs/configuration.md", setting.key);
+        }
     }
 
     #[test]

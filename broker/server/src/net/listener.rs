@@ -30,15 +30,14 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// Why a listener cannot be opened. One line for the user.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {name}: cannot listen on {address}: {}", describe(.source))]
+#[error("listener {name}: cannot listen on {address}: {}", describe(.cause))]
 pub struct BindError {
     /// The listener's name.
     pub name: String,
     /// The address asked for.
     pub address: String,
-    /// What the system says.
-    #[source]
-    pub source: io::Error,
+    /// What the system says; already part of the line.
+    pub cause: io::Error,
 }
 
 fn describe(error: &io::Error) -> String {
@@ -64,7 +63,7 @@ impl BoundListener {
     /// # Errors
     /// If the name cannot be resolved or the address cannot be listened on.
     pub fn bind(name: &str, host: &str, port: u16, backlog: i32) -> Result<Self, BindError> {
-        let failed = |source| BindError { name: name.to_owned(), address: format!("{host}:{port}"), source };
+        let failed = |cause| BindError { name: name.to_owned(), address: format!("{host}:{port}"), cause };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in resolve(host, port).map_err(failed)? {
             match listen(address, backlog) {

@@ -62,12 +62,12 @@ pub(crate) enum WriteError {
 
 impl ResponseWriter {
     /// Queues a response; empty parts are dropped.
-    pub(crate) fn push(&mut self, parts: Vec<Part>, mut timing: Timing) {
-        let parts: VecDeque<Part> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    pub(crate) fn push(&mut self, mut parts: Vec<Part>, mut timing: Timing) {
+        parts.retain(|part| !part.is_empty());
         timing.response_bytes = parts.iter().map(Part::len).sum();
         let files = parts.iter().filter(|part| matches!(part, Part::File(_))).count();
         let cork = if files > 1 { Cork::Wanted } else { Cork::Unneeded };
-        self.queue.push_back(Outgoing { parts, timing, cork });
+        self.queue.push_back(Outgoing { parts: parts.into(), timing, cork });
     }
 
     /// Responses not yet wholly with the kernel.
