@@ -4,6 +4,7 @@ mod frames;
 mod hostile;
 mod idle;
 mod responses;
+mod stress;
 
 use std::io::{IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
