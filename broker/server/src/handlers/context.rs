@@ -35,7 +35,7 @@ impl Context {
             key,
             version: request.header.api_version,
             correlation_id: request.header.correlation_id,
-            client_id: request.header.client_id().to_owned(),
+            client_id: request.header.client_id.as_deref().unwrap_or_default().to_owned(),
 
             listener: request.connection.listener.clone(),
         }

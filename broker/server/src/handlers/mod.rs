@@ -50,10 +50,7 @@ impl net::Handler for Broker {
 
 async fn dispatch(broker: Arc<Broker>, request: Request) -> Response {
     let peer = request.peer();
-    let Some(key) = ApiKey::from_code(request.header.api_key) else {
-        tracing::debug!(%peer, key = request.header.api_key, "closing: unknown API key");
-        return Response::Close;
-    };
+    let key = request.header.api_key;
     let context = Context::new(broker, key, &request);
     if key == ApiKey::ApiVersions {
         return api_versions::handle(&context, &request);

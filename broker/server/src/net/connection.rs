@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ottla_protocol::{HeaderError, RequestHeader};
 use tokio::net::TcpStream;
 
 use super::NetConfig;
 use super::budget::{Budget, Permit};
 use super::frame_pool::FramePool;
-use super::header::{HeaderError, RequestHeader};
 use super::log_limit::LogLimit;
 use super::observer::{CloseReason, Observer};
 use super::reader::{Advance, BadLength, FrameReader, Permits};
@@ -247,9 +247,9 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<Instant, End> {
         let request_bytes = frame.len() as u64;
-        let (header, body) = RequestHeader::parse(frame)?;
+        let (header, body) = RequestHeader::decode(frame)?;
         let timing = Timing {
-            api_key: header.api_key,
+            api_key: header.api_key.code(),
             api_version: header.api_version,
             request_bytes,
             response_bytes: 0,

@@ -16,7 +16,6 @@
 mod budget;
 mod connection;
 mod frame_pool;
-mod header;
 mod listener;
 mod log_limit;
 mod observer;
@@ -29,7 +28,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use header::{HeaderError, RequestHeader};
 pub use listener::{BindError, BoundListener, Server};
 pub use observer::{CloseReason, NoObserver, Observer, RequestDone};
 pub use request::{BoxFuture, ConnectionInfo, Handler, Part, Request, Response};

@@ -7,9 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use ottla_protocol::RequestHeader;
 use ottla_storage::LogSlice;
-
-use super::header::RequestHeader;
 
 /// The future of one answer.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
