@@ -118,8 +118,10 @@ impl Segment {
         self.dirty = true;
         if let Err(error) = file.write_all_at(slices, self.size_bytes) {
             let path = place.file(self.base_offset, names::LOG);
-            file.set_len(self.size_bytes).during("cut a failed write off", &path)?;
-            return Err(DiskError::new("append to", path, error));
+            let cut = file.set_len(self.size_bytes).during("cut a failed write off", &path);
+            let error = DiskError::new("append to", path, error);
+            // Being full is no damage, but a torn batch that stays is.
+            return Err(cut.err().filter(|_| error.is_full()).unwrap_or(error));
         }
         self.size_bytes += total_bytes;
         Ok(())

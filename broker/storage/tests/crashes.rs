@@ -173,7 +173,7 @@ fn check(dirs: &LogDirs, model: &Model, at_least: usize, trace: &str) -> Option<
     };
     let mut log = log.lock();
     let (start, end) = (log.log_start_offset() as usize, log.log_end_offset() as usize);
-    assert!(start <= model.start.max(0), "{trace}: starts at {start}");
+    assert!(start <= model.start, "{trace}: starts at {start}");
     assert!(end >= at_least, "{trace}: ends at {end}, {at_least} promised");
     let found = content(&mut log);
     assert_eq!(found.len(), end - start, "{trace}");

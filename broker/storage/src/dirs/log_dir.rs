@@ -89,11 +89,13 @@ impl LogDir {
     pub(crate) fn note(&self, error: &DiskError) {
         if !error.is_full() {
             self.fail(&error.to_string());
-        } else if !self.set_full(true) {
-            tracing::warn!(dir = %self.path.display(), "log directory is full: produce requests are refused");
-            // Room for what must still be written: checkpoints, metadata, the marks of deletions.
-            let _ = self.disk.remove_file(&self.path.join(names::RESERVE));
+            return;
         }
+        if !self.set_full(true) {
+            tracing::warn!(dir = %self.path.display(), "log directory is full: produce requests are refused");
+        }
+        // Room for what must still be written: checkpoints, metadata, the marks of deletions.
+        let _ = self.disk.remove_file(&self.path.join(names::RESERVE));
     }
 
     /// The durable recovery point of a partition.

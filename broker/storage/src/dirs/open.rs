@@ -180,7 +180,7 @@ fn format_and_read(
     options: &DirsOptions,
 ) -> Result<Dir, DiskError> {
     let path = &taken.path;
-    set_reserve(&**disk, path);
+    let has_room = set_reserve(&**disk, path);
     let meta = match taken.meta {
         Some(meta) => meta,
         None => {
@@ -203,8 +203,13 @@ fn format_and_read(
     let recovery_points = read_checkpoint(&**disk, &path.join(names::RECOVERY_POINT_CHECKPOINT))?;
     let log_starts = read_checkpoint(&**disk, &path.join(names::LOG_START_CHECKPOINT))?;
     let high_watermarks = read_checkpoint(&**disk, &path.join(names::HIGH_WATERMARK_CHECKPOINT))?;
+    let log_dir = LogDir::with_checkpoint(Arc::clone(disk), path.clone(), recovery_points);
+    if !has_room {
+        tracing::warn!(dir = %path.display(), "log directory is full: produce requests are refused");
+        log_dir.set_full(true);
+    }
     Ok(Dir {
-        log_dir: LogDir::with_checkpoint(Arc::clone(disk), path.clone(), recovery_points),
+        log_dir,
         id: meta.directory_id,
         _lock: Some(taken.lock),
         trust_written,
@@ -223,19 +228,17 @@ fn read_checkpoint(disk: &dyn Disk, path: &Path) -> Result<BTreeMap<TopicPartiti
     }))
 }
 
-/// Sets room aside if there is plenty, and gives it back if there is none to start with.
-pub(super) fn set_reserve(disk: &dyn Disk, dir: &Path) {
+/// Sets room aside if there is plenty. False if the volume is full.
+pub(super) fn set_reserve(disk: &dyn Disk, dir: &Path) -> bool {
     let path = dir.join(names::RESERVE);
-    let Ok((free_bytes, _)) = disk.space_bytes(dir) else { return };
-    let exists = disk.exists(&path);
-    if !exists && free_bytes > 4 * RESERVE_BYTES {
+    let Ok((free_bytes, _)) = disk.space_bytes(dir) else { return true };
+    if !disk.exists(&path) && free_bytes > 4 * RESERVE_BYTES {
         let made = disk.create(&path).and_then(|file| file.allocate(RESERVE_BYTES));
         if made.is_err() {
             let _ = disk.remove_file(&path);
         }
-    } else if exists && free_bytes < RESERVE_BYTES / 4 {
-        let _ = disk.remove_file(&path);
     }
+    free_bytes >= RESERVE_BYTES / 4
 }
 
 impl Dir {
