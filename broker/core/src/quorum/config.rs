@@ -142,6 +142,7 @@ impl Recovered {
             log.append(&[codec::entry_from_bytes(stored.index, stored.term, &stored.bytes)?]);
         }
         log.hard_state.commit = log.hard_state.commit.min(log.last());
+        log.recover_memberships()?;
         Ok(log)
     }
 }

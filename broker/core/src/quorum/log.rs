@@ -4,11 +4,11 @@
 //! entries follow the snapshot or overlap it, without gaps. Bound: [`Log::is_snapshot_due`] says when a snapshot has
 //! to be taken, and compaction keeps at most [`TRAILING_BYTES`] of entries that it covers.
 
-use super::codec;
+use super::codec::{self, CodecError};
 use super::effect::StoredSnapshot;
-use crate::metadata::Membership;
+use crate::metadata::{Membership, NodeId};
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::eraftpb::{ConfChangeType, ConfState, Entry, EntryType, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -26,6 +26,8 @@ pub(super) struct Log {
     pub hard_state: HardState,
     /// The members by the index from which they count, ascending; the first holds at the snapshot.
     memberships: VecDeque<(u64, ConfState)>,
+    /// The changes of the members up to here are in `memberships` since the start.
+    recovered_to: u64,
     snapshot_index: u64,
     snapshot_term: u64,
     snapshot_data: Bytes,
@@ -49,6 +51,7 @@ impl Log {
         (self.base_index, self.base_term) = (index, term);
         (self.snapshot_index, self.snapshot_term, self.snapshot_data) = (index, term, data);
         self.memberships = VecDeque::from([(index, members)]);
+        self.recovered_to = self.recovered_to.min(index);
         self.bytes_since_snapshot = 0;
         self.newcomer_waits.set(false);
         self.hard_state.commit = self.hard_state.commit.max(index);
@@ -81,6 +84,44 @@ impl Log {
 
     pub fn set_membership(&mut self, index: u64, members: ConfState) {
         self.memberships.push_back((index, members));
+    }
+
+    /// Takes over the changes of the members among the entries that are known to be committed. They are applied a
+    /// second time later, but must count from the start: a node that goes by the members of an old snapshot could be
+    /// elected by a majority that is none any more.
+    pub fn recover_memberships(&mut self) -> Result<(), CodecError> {
+        self.recovered_to = self.hard_state.commit;
+        let mut members = self.membership();
+        for entry in &self.entries {
+            if entry.index <= self.snapshot_index || entry.index > self.recovered_to {
+                continue;
+            }
+            if entry.get_entry_type() == EntryType::EntryNormal {
+                continue;
+            }
+            let mut changed = members.clone();
+            for change in codec::conf_change_from_entry(entry)?.changes {
+                let node = NodeId(change.node_id);
+                changed.voters.remove(&node);
+                changed.learners.remove(&node);
+                match change.get_change_type() {
+                    ConfChangeType::AddNode => drop(changed.voters.insert(node)),
+                    ConfChangeType::AddLearnerNode => drop(changed.learners.insert(node)),
+                    ConfChangeType::RemoveNode => {}
+                }
+            }
+            if !changed.voters.is_empty() {
+                members = changed;
+                self.memberships.push_back((entry.index, codec::conf_state(&members)));
+            }
+        }
+        Ok(())
+    }
+
+    /// For an entry that changes the members: `None` if it has to be applied, else what came of it before the start.
+    pub fn recovered_membership(&self, index: u64) -> Option<Option<Membership>> {
+        let known = || self.memberships.iter().find(|(since, _)| *since == index);
+        (index <= self.recovered_to).then(|| known().map(|(_, members)| codec::membership(members)))
     }
 
     pub fn conf_state(&self) -> ConfState {

@@ -45,7 +45,7 @@ use crate::metadata::NodeId;
 use ottla_types::ErrorCode;
 
 /// A change of who takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum MembershipChange {
     /// The node votes from now on; it should have the log already.
     AddVoter(NodeId),

@@ -281,10 +281,12 @@ impl Quorum {
         }
         self.raft.mut_store().append(ready.entries());
         persist.entries = ready.entries().iter().map(stored_entry).collect();
-        if let Some(state) = ready.hs() {
-            // The commit index alone is not worth a write: a leader tells it again.
-            let is_needed = ready.must_sync();
-            persist.hard_state = is_needed.then(|| codec::hard_state_to_bytes(self.node, state));
+        // The commit index alone is not worth a write: a leader tells it again. But a change of the members says that
+        // the one before is committed, which a restart has to know.
+        let changes_members =
+            ready.entries().iter().any(|entry| entry.get_entry_type() != eraftpb::EntryType::EntryNormal);
+        if ready.must_sync() && (ready.hs().is_some() || changes_members) {
+            persist.hard_state = Some(codec::hard_state_to_bytes(self.node, &self.raft.raft.hard_state()));
         }
 
         let number = ready.number();
@@ -332,6 +334,10 @@ impl Quorum {
             eraftpb::EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
             eraftpb::EntryType::EntryNormal => Payload::Data(entry.data.into()),
             _ => {
+                if let Some(recovered) = self.raft.store().recovered_membership(index) {
+                    let payload = recovered.map_or(Payload::Empty, Payload::Membership);
+                    return Ok(Committed { index, term, payload });
+                }
                 let change = codec::conf_change_from_entry(&entry)?;
                 // A change that makes no sense (the last voter removed) is refused by every node alike.
                 match self.raft.apply_conf_change(&change) {

@@ -4,7 +4,7 @@ use super::node::Quorum;
 use crate::metadata::NodeId;
 
 /// What a node knows of its quorum, for `DescribeQuorum` and for planning its membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Status {
     /// The leader, if known.
     pub leader: Option<NodeId>,
@@ -19,7 +19,7 @@ pub struct Status {
 }
 
 /// A member of the quorum.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Member {
     /// The node.
     pub node: NodeId,

@@ -247,3 +247,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_founder_does_not_forget_after_a_restart_that_others_vote_too() {
+    for seed in 0..20 {
+        let mut network = three(seed);
+        let founder = node(0);
+        network.crash(founder);
+        network.cut_off(founder);
+        network.ticks(60);
+        network.start(founder);
+        network.ticks(60);
+        let quorum = network.peers[&founder].quorum.as_ref().unwrap();
+        assert!(!quorum.leadership().am_leader, "seed {seed}");
+        assert!(quorum.membership().voters.len() > 1, "seed {seed}");
+    }
+}
