@@ -2,6 +2,7 @@
 # kept. Sourced by tests/run.
 
 CARGO_DENY_VERSION=0.20.2
+CARGO_FUZZ_VERSION=0.13.2
 
 # Runs a command; a first failure (a registry that did not answer) is tried once more.
 retry() {
@@ -82,4 +83,13 @@ install_deny() {
   DENY=$CACHE/cargo/bin/cargo-deny
   [ -x "$DENY" ] || CARGO_TARGET_DIR=$CACHE/cargo/target retry \
     cargo install -q --locked --root "$CACHE/cargo" --version "$CARGO_DENY_VERSION" cargo-deny
+}
+
+# cargo-fuzz; sets FUZZ.
+install_fuzz() {
+  FUZZ=$(command -v cargo-fuzz || true)
+  [ -z "$FUZZ" ] || return 0
+  FUZZ=$CACHE/cargo/bin/cargo-fuzz
+  [ -x "$FUZZ" ] || CARGO_TARGET_DIR=$CACHE/cargo/target retry \
+    cargo install -q --locked --root "$CACHE/cargo" --version "$CARGO_FUZZ_VERSION" cargo-fuzz
 }

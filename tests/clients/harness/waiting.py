@@ -12,7 +12,7 @@ def eventually(condition, timeout=15.0, pause=0.05):
             if value:
                 return value
             error = None
-        except (AssertionError, OSError, KeyError) as caught:
+        except (AssertionError, OSError, LookupError) as caught:
             error = caught
         if time.monotonic() >= end:
             raise AssertionError(f"not true within {timeout} s") from error
