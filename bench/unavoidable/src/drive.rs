@@ -9,12 +9,14 @@ use crate::report::Clock;
 /// Sends frames, with a bounded number of them unanswered.
 pub fn push(arguments: &Arguments) -> io::Result<()> {
     let bytes = arguments.number("bytes", 4_000_000_000)?;
-    let frame_bytes = arguments.number("frame-bytes", 1_000_000)?.max(8);
+    let frame_bytes = arguments.number("frame-bytes", 1_000_000)?.max(10);
     let in_flight = arguments.number("in-flight", 5)?.max(1);
     let mut stream = TcpStream::connect(arguments.text("to")?)?;
     stream.set_nodelay(true)?;
     let mut frame = noise(frame_bytes as usize + 4);
     frame[..4].copy_from_slice(&(frame_bytes as u32).to_be_bytes());
+    // Produce (key 0) version 7, a correlation id, no client id.
+    frame[4..14].copy_from_slice(&[0, 0, 0, 7, 0, 0, 0, 0, 0xff, 0xff]);
     let frames = bytes.div_ceil(frame_bytes);
     let clock = Clock::start();
     let mut answer = [0; 12];
