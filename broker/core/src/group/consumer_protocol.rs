@@ -119,14 +119,16 @@ pub fn encode_assignment(version: i16, topics: &[(Arc<str>, Vec<i32>)]) -> Bytes
     writer.finish()
 }
 
-/// Reads an assignment: partitions by topic.
+/// Reads an assignment: partitions by topic, and whether the client's assignor added data of its own.
 ///
 /// # Errors
 /// [`RecordError`] for bytes that are not a consumer's assignment.
-pub fn decode_assignment(bytes: &[u8]) -> Result<Assignment, RecordError> {
+pub fn decode_assignment(bytes: &[u8]) -> Result<(Assignment, bool), RecordError> {
     let mut reader = Reader::new(bytes);
     reader.i16("version")?;
-    reader.list("topics", topic_partitions)
+    let assignment = reader.list("topics", topic_partitions)?;
+    let user_data = nullable_bytes(&mut reader)?;
+    Ok((assignment, user_data.is_some_and(|data| !data.is_empty())))
 }
 
 #[cfg(test)]

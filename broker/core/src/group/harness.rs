@@ -3,6 +3,7 @@
 use super::classic::{
     Client, HeartbeatRequest, JoinReply, JoinRequest, LeaveRequest, Leaver, Left, SyncReply, SyncRequest,
 };
+use super::consumer;
 use super::offsets::{CommitPartition, CommitRequest, CommitTopic, Committer, FetchGroup, FetchTopic};
 use super::records::{Decoded, Record};
 use super::turn::{AppendId, Effect, Moment, Outcome, Token};
@@ -287,6 +288,42 @@ impl Harness {
         self.try_call(|shard, call| shard.leave(call, &request).unwrap())
     }
 
+    // The consumer protocol.
+
+    pub fn beat(&mut self, member: &Beat<'_>) -> Result<consumer::HeartbeatReply, ErrorCode> {
+        let request = consumer::HeartbeatRequest {
+            group_id: "g",
+            member_id: member.member,
+            member_epoch: member.epoch,
+            instance_id: member.instance,
+            rack_id: None,
+            rebalance_timeout_ms: if member.epoch == 0 { 60_000 } else { -1 },
+            subscribed_topics: member.topics.clone(),
+            subscribed_regex: member.regex,
+            server_assignor: member.assignor,
+            owned: member.owned.clone(),
+            client: Client { id: "client", host: "/127.0.0.1" },
+            fresh_id: Uuid::nil(),
+        };
+        let mut refused = None;
+        let reply = self.try_call(|shard, call| match shard.consumer_heartbeat(call, &request) {
+            Ok(outcome) => Outcome {
+                records: outcome.records,
+                append: outcome.append,
+                atomic: outcome.atomic,
+                reply: Some(outcome.reply),
+            },
+            Err(refusal) => {
+                refused = Some(refusal.code());
+                Outcome::without_records(None)
+            }
+        });
+        match (refused, reply) {
+            (Some(error), _) | (None, Err(error)) => Err(error),
+            (None, Ok(reply)) => Ok(reply.unwrap()),
+        }
+    }
+
     // Offsets.
 
     pub fn commit(&mut self, group: &str, member: &str, generation: i32, offset: i64) -> ErrorCode {
@@ -371,4 +408,43 @@ impl<'a> Who<'a> {
     pub fn with_known_id_required(self) -> Self {
         Self { requires_known_member_id: true, ..self }
     }
+}
+
+/// A consumer member's heartbeat.
+#[derive(Debug, Clone, Default)]
+pub struct Beat<'a> {
+    pub member: &'a str,
+    pub epoch: i32,
+    pub instance: Option<&'a str>,
+    pub topics: Option<Vec<&'a str>>,
+    pub regex: Option<&'a str>,
+    pub assignor: Option<&'a str>,
+    pub owned: Option<consumer::Partitions>,
+}
+
+pub fn joins<'a>(member: &'a str, topics: &[&'a str]) -> Beat<'a> {
+    Beat {
+        member,
+        topics: Some(topics.to_vec()),
+        owned: Some(consumer::Partitions::new()),
+        ..Beat::default()
+    }
+}
+
+pub fn beats(member: &str, epoch: i32) -> Beat<'_> {
+    Beat { member, epoch, ..Beat::default() }
+}
+
+impl<'a> Beat<'a> {
+    pub fn instance(self, instance: &'a str) -> Self {
+        Self { instance: Some(instance), ..self }
+    }
+
+    pub fn owning(self, owned: &[(&str, &[i32])]) -> Self {
+        Self { owned: Some(partitions(owned)), ..self }
+    }
+}
+
+pub fn partitions(of: &[(&str, &[i32])]) -> consumer::Partitions {
+    of.iter().map(|(topic, partitions)| (topic_id(topic), partitions.iter().copied().collect())).collect()
 }

@@ -4,10 +4,11 @@
 //! committed. It touches nothing: handlers return records and replies, [`Shard::replay`] changes the state that
 //! lasts, time-outs are data. How a loop drives it is written at [`coordinator`].
 //!
-//! Subjects: [`classic`] groups, [`offsets`], and [`records`], the bytes of the log. Time, topics and fresh ids
+//! Subjects: [`classic`] groups, [`consumer`] groups (KIP-848), [`offsets`], and [`records`], the bytes of the log. Time, topics and fresh ids
 //! are arguments.
 
 pub mod classic;
+pub mod consumer;
 pub mod consumer_protocol;
 pub mod coordinator;
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub enum Key {
     ConsumerJoin(Arc<str>, Arc<str>),
     /// A classic member of a consumer group must sync.
     ConsumerSync(Arc<str>, Arc<str>),
+    /// A consumer group's next target assignment may be computed.
+    ConsumerAssign(Arc<str>),
     /// The next look at expired offsets.
     OffsetExpiry,
 }

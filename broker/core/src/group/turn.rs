@@ -109,6 +109,8 @@ pub(super) enum Completion {
     ClassicJoin(std::sync::Arc<str>, Token),
     /// A timer's records were not stored: try again.
     Retry(Key, Purpose),
+    /// A consumer group became a classic one, or did not; after a timer, which is then tried again.
+    Downgrade(std::sync::Arc<str>, Option<(Key, Purpose)>),
 }
 
 /// Completions that wait; as many as there are appends under way.

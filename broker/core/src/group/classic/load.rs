@@ -3,10 +3,11 @@
 use super::member::Member;
 use super::request::{JoinReply, SyncReply};
 use super::state::{Group, State};
+use crate::group::consumer_protocol;
 use crate::group::records::{ClassicGroupValue, Record};
 use crate::group::turn::Turn;
 use bytes::Bytes;
-use ottla_types::ErrorCode;
+use ottla_types::{ErrorCode, TimestampMs};
 use std::sync::Arc;
 
 impl Group {
@@ -70,16 +71,45 @@ impl Group {
         }
     }
 
-    /// This broker no longer coordinates the group: whoever waits is sent to look for the new coordinator.
-    pub(in crate::group) fn unloaded(&mut self, turn: &mut Turn<'_>) {
+    /// Whoever waits is answered with the error: the coordinator moves, or the group changes its protocol.
+    pub(in crate::group) fn dismiss_all(&mut self, turn: &mut Turn<'_>, error: ErrorCode) {
         for member in self.members.values_mut() {
             if let Some(token) = member.awaiting_join.take() {
-                turn.join_reply(token, JoinReply::refused(ErrorCode::NotCoordinator, Arc::clone(&member.id)));
+                turn.join_reply(token, JoinReply::refused(error, Arc::clone(&member.id)));
             }
             if let Some(token) = member.awaiting_sync.take() {
-                turn.sync_reply(token, SyncReply::refused(ErrorCode::NotCoordinator));
+                turn.sync_reply(token, SyncReply::refused(error));
             }
         }
         self.joining = 0;
+    }
+
+    /// A member's metadata for the protocol in use, or for its first one before there is any.
+    pub(in crate::group) fn metadata_of(&self, member: &Member) -> Bytes {
+        let first = member.protocols.first().map(|(name, _)| Arc::clone(name));
+        let protocol = self.protocol_name.clone().or(first).unwrap_or_default();
+        member.metadata(&protocol)
+    }
+
+    /// Takes a member over from a consumer group.
+    pub(in crate::group) fn adopt(&mut self, member: Member) {
+        self.add(member, consumer_protocol::PROTOCOL_TYPE);
+    }
+
+    /// All members were taken over: the group is stable, at the consumer group's epoch.
+    pub(in crate::group) fn adopted(&mut self, generation_id: i32, at: TimestampMs) {
+        self.generation_id = generation_id;
+        self.protocol_name = self.select_protocol();
+        self.enter(State::Stable, at);
+        self.read_subscriptions();
+    }
+
+    /// The group goes: nothing of it may fire any more.
+    pub(in crate::group) fn cancel_timers(&self, turn: &mut Turn<'_>) {
+        turn.timers.cancel(&self.join_key());
+        turn.timers.cancel(&self.sync_key());
+        for member_id in self.members.keys().chain(&self.pending_join) {
+            turn.timers.cancel(&self.session_key(member_id));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A member of a classic group.
 
-use crate::group::records::ClassicMemberValue;
+use crate::group::records::{ClassicMemberValue, ClassicMetadata, MemberValue};
 use crate::group::turn::Token;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -64,6 +64,28 @@ impl Member {
             session_timeout_ms: value.session_timeout_ms,
             protocols: vec![(Arc::clone(protocol), value.subscription.clone())],
             assignment: value.assignment.clone(),
+            awaiting_join: None,
+            awaiting_sync: None,
+            is_new: false,
+        }
+    }
+
+    /// A member that comes from a consumer group.
+    pub(in crate::group) fn adopted(
+        id: &Arc<str>,
+        about: &MemberValue,
+        metadata: &ClassicMetadata,
+        assignment: Bytes,
+    ) -> Self {
+        Self {
+            id: Arc::clone(id),
+            instance_id: about.instance_id.clone(),
+            client_id: Arc::clone(&about.client_id),
+            client_host: Arc::clone(&about.client_host),
+            rebalance_timeout_ms: about.rebalance_timeout_ms,
+            session_timeout_ms: metadata.session_timeout_ms,
+            protocols: metadata.protocols.clone(),
+            assignment,
             awaiting_join: None,
             awaiting_sync: None,
             is_new: false,

@@ -37,7 +37,7 @@ impl Group {
     }
 
     /// Starts to wait for all members to join. A new group first waits for more of them to appear.
-    pub(super) fn prepare_rebalance(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::group) fn prepare_rebalance(&mut self, turn: &mut Turn<'_>) {
         if self.state == State::CompletingRebalance {
             self.propagate_assignments(turn, Err(ErrorCode::RebalanceInProgress));
         }

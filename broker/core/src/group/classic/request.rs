@@ -44,7 +44,7 @@ pub struct JoinRequest<'a> {
 }
 
 impl JoinRequest<'_> {
-    pub(super) const fn rebalance_timeout_ms(&self) -> i32 {
+    pub(in crate::group) const fn rebalance_timeout_ms(&self) -> i32 {
         if self.rebalance_timeout_ms < 0 { self.session_timeout_ms } else { self.rebalance_timeout_ms }
     }
 }

@@ -91,6 +91,12 @@ impl Group {
         }
     }
 
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// Its state.
     #[must_use]
     pub const fn state(&self) -> State {
@@ -324,7 +330,7 @@ impl Group {
 
     /// The invariants of the module's comment.
     #[cfg(test)]
-    pub(super) fn assert_consistent(&self) {
+    pub(in crate::group) fn assert_consistent(&self) {
         let joining = self.members.values().filter(|member| member.awaiting_join.is_some()).count();
         assert_eq!(self.joining, joining, "joining");
         if let Some(leader) = &self.leader {

@@ -4,6 +4,7 @@ use super::{Call, Group, Shard};
 use crate::group::classic::{
     self, HeartbeatRequest, JoinReply, JoinRequest, LeaveRequest, Left, SyncReply, SyncRequest,
 };
+use crate::group::consumer;
 use crate::group::turn::{Completion, Outcome};
 use ottla_types::ErrorCode;
 use std::sync::Arc;
@@ -14,8 +15,19 @@ impl Shard {
         if let Err(error) = self.validate_join(request) {
             return Outcome::without_records(Some(JoinReply::refused(error, request.member_id)));
         }
-        let (parts, mut turn) = self.turn(call);
-        let known = parts.groups.contains_key(request.group_id);
+        let (mut parts, mut turn) = self.turn(call);
+        if let Some(Group::Consumer(group)) = parts.groups.get(request.group_id) {
+            if !group.members().is_empty() {
+                let reply = parts.join_consumer(&mut turn, request);
+                return turn.outcome(Some(reply));
+            }
+            // An empty group may change its protocol at any time.
+            if request.member_id.is_empty() {
+                turn.records = group.tombstones();
+                parts.groups.remove(request.group_id);
+            }
+        }
+        let known = matches!(parts.groups.get(request.group_id), Some(Group::Classic(_)));
         if !known && !request.member_id.is_empty() {
             let refused = JoinReply::refused(ErrorCode::UnknownMemberId, request.member_id);
             return Outcome::without_records(Some(refused));
@@ -25,20 +37,17 @@ impl Shard {
             let group = classic::Group::new(Arc::clone(&id), turn.at.wall_ms);
             parts.groups.insert(id, Group::Classic(Box::new(group)));
         }
-        let reply = match parts.groups.get_mut(request.group_id) {
-            Some(Group::Classic(group)) => {
-                let reply = group.join(&mut turn, request);
-                if !known && turn.records.is_empty() {
-                    // So that the log knows of the group before anything else is said about it.
-                    turn.records.push(group.to_empty_record());
-                    if reply.is_none() {
-                        turn.on_stored(Completion::ClassicJoin(Arc::from(request.group_id), request.token));
-                    }
-                }
-                reply
-            }
-            None => Some(JoinReply::refused(ErrorCode::UnknownMemberId, request.member_id)),
+        let Some(Group::Classic(group)) = parts.groups.get_mut(request.group_id) else {
+            return turn.outcome(Some(JoinReply::refused(ErrorCode::UnknownMemberId, request.member_id)));
         };
+        let reply = group.join(&mut turn, request);
+        if !known {
+            // So that the log knows of the group before anything else is said about it.
+            turn.records.push(group.to_empty_record());
+            if reply.is_none() {
+                turn.on_stored(Completion::ClassicJoin(Arc::from(request.group_id), request.token));
+            }
+        }
         turn.outcome(reply)
     }
 
@@ -64,6 +73,9 @@ impl Shard {
         let (parts, mut turn) = self.turn(call);
         let reply = match parts.groups.get_mut(request.group_id) {
             Some(Group::Classic(group)) => group.sync(&mut turn, request),
+            Some(Group::Consumer(group)) => {
+                Some(consumer::classic_sync(group, &mut turn, request).unwrap_or_else(SyncReply::refused))
+            }
             None => Some(SyncReply::refused(ErrorCode::UnknownMemberId)),
         };
         turn.outcome(reply)
@@ -91,6 +103,7 @@ impl Shard {
         let (parts, mut turn) = self.turn(call);
         match parts.groups.get_mut(request.group_id) {
             Some(Group::Classic(group)) => group.heartbeat(&mut turn, request)?,
+            Some(Group::Consumer(group)) => consumer::classic_heartbeat(group, &mut turn, request)?,
             None => return Err(ErrorCode::UnknownMemberId),
         }
         Ok(turn.outcome(()))
@@ -109,6 +122,12 @@ impl Shard {
         let (parts, mut turn) = self.turn(call);
         let reply = match parts.groups.get_mut(request.group_id) {
             Some(Group::Classic(group)) => group.leave(&mut turn, &request.members),
+            Some(Group::Consumer(group)) => {
+                let mut draft = consumer::Draft::of(group);
+                let left = consumer::classic_leave(&mut draft, &mut turn, &request.members);
+                turn.records = draft.records;
+                left
+            }
             None => request.members.iter().map(|leaver| leaver.answer(ErrorCode::UnknownMemberId)).collect(),
         };
         Ok(turn.outcome(reply))

@@ -2,6 +2,8 @@
 
 use super::{Call, Group, Shard};
 use crate::group::classic::{self, Described};
+use crate::group::consumer;
+use crate::group::consumer_protocol::PROTOCOL_TYPE;
 use crate::group::records::{OffsetKey, Record};
 use crate::group::turn::{Outcome, Turn};
 use ottla_types::ErrorCode;
@@ -87,24 +89,28 @@ impl Group {
     pub(super) const fn group_type(&self) -> GroupType {
         match self {
             Self::Classic(_) => GroupType::Classic,
+            Self::Consumer(_) => GroupType::Consumer,
         }
     }
 
     pub(super) fn state_name(&self) -> &'static str {
         match self {
             Self::Classic(group) => group.state().name(),
+            Self::Consumer(group) => group.state().name(),
         }
     }
 
     fn members(&self) -> usize {
         match self {
             Self::Classic(group) => group.members().len(),
+            Self::Consumer(group) => group.members().len(),
         }
     }
 
     fn listed(&self, group_id: &Arc<str>) -> Listed {
         let protocol_type = match self {
             Self::Classic(group) => Arc::from(group.protocol_type().unwrap_or_default()),
+            Self::Consumer(_) => Arc::from(PROTOCOL_TYPE),
         };
         Listed {
             group_id: Arc::clone(group_id),
@@ -117,6 +123,7 @@ impl Group {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.state() == classic::State::Empty,
+            Self::Consumer(group) => group.members().is_empty(),
         }
     }
 
@@ -124,6 +131,7 @@ impl Group {
     pub(super) fn push_tombstones(&self, turn: &mut Turn<'_>, group_id: &Arc<str>) {
         match self {
             Self::Classic(_) => turn.records.push(Record::ClassicGroup(Arc::clone(group_id), None)),
+            Self::Consumer(group) => turn.records.extend(group.tombstones()),
         }
     }
 }
@@ -157,7 +165,21 @@ impl Shard {
         self.check_active().map_err(|_| DescribeError::Loading)?;
         match self.groups.get(group_id) {
             Some(Group::Classic(group)) => Ok(group.describe()),
-            None => Err(DescribeError::NotFound),
+            Some(Group::Consumer(_)) | None => Err(DescribeError::NotFound),
+        }
+    }
+
+    /// ConsumerGroupDescribe for one group.
+    ///
+    /// # Errors
+    /// [`DescribeError`].
+    pub fn describe_consumer_group(&self, group_id: &str) -> Result<consumer::Described, DescribeError> {
+        self.check_active().map_err(|_| DescribeError::Loading)?;
+        match self.groups.get(group_id) {
+            Some(Group::Consumer(group)) => {
+                Ok(group.describe(&self.settings.broker.group_consumer_assignors))
+            }
+            Some(Group::Classic(_)) | None => Err(DescribeError::NotFound),
         }
     }
 

@@ -26,6 +26,7 @@
 //! soft; a waiting request is answered exactly once; everything that waits has a timer that ends the waiting.
 
 mod classic;
+mod consumer;
 mod manage;
 mod offsets;
 mod replay;
@@ -39,7 +40,7 @@ use super::settings::GroupSettings;
 use super::timers::{Key, Purpose, Timers};
 use super::topics::Topics;
 use super::turn::{AppendId, Completion, Completions, Effect, Moment, Outcome, Turn};
-use super::{classic as classic_group, offsets as offset_store};
+use super::{classic as classic_group, consumer as consumer_group, offsets as offset_store};
 use ottla_types::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ use std::sync::Arc;
 pub(in crate::group) enum Group {
     /// Of the classic protocol, or without members.
     Classic(Box<classic_group::Group>),
+    /// Of the consumer protocol.
+    Consumer(Box<consumer_group::Group>),
 }
 
 pub(in crate::group) type Groups = BTreeMap<Arc<str>, Group>;
@@ -74,12 +77,15 @@ pub struct Shard {
     active: bool,
     /// Where the current round of looking for expired offsets goes on; `None` between rounds.
     expiry_cursor: Option<Arc<str>>,
+    /// Classic groups that take a consumer group's place when their record is replayed.
+    prepared: BTreeMap<Arc<str>, classic_group::Group>,
 }
 
 /// The parts of a shard that a handler works on, beside its turn.
 struct Parts<'a> {
     groups: &'a mut Groups,
     offsets: &'a offset_store::Store,
+    prepared: &'a mut BTreeMap<Arc<str>, classic_group::Group>,
 }
 
 /// Kafka's translation of a failed append into what a group's client may be told.
@@ -110,7 +116,7 @@ impl Shard {
     }
 
     fn turn<'a>(&'a mut self, call: Call<'a>) -> (Parts<'a>, Turn<'a>) {
-        let parts = Parts { groups: &mut self.groups, offsets: &self.offsets };
+        let parts = Parts { groups: &mut self.groups, offsets: &self.offsets, prepared: &mut self.prepared };
         let turn = Turn {
             at: call.at,
             settings: &self.settings,
@@ -138,6 +144,7 @@ impl Shard {
         for group in parts.groups.values_mut() {
             match group {
                 Group::Classic(group) => group.loaded(&mut turn),
+                Group::Consumer(group) => group.loaded(&mut turn),
             }
         }
         turn.outcome(())
@@ -147,8 +154,8 @@ impl Shard {
     pub fn unloaded(mut self, call: Call<'_>) -> Vec<Effect> {
         let (parts, mut turn) = self.turn(call);
         for group in parts.groups.values_mut() {
-            match group {
-                Group::Classic(group) => group.unloaded(&mut turn),
+            if let Group::Classic(group) = group {
+                group.dismiss_all(&mut turn, ErrorCode::NotCoordinator);
             }
         }
         self.effects
@@ -183,7 +190,13 @@ impl Shard {
             Some(Completion::Retry(key, purpose)) if stored.is_err() => {
                 turn.set_timer(key, timeouts::RETRY_MS, purpose);
             }
-            Some(Completion::Retry(..)) | None => {}
+            Some(Completion::Downgrade(id, retry)) if stored.is_err() => {
+                parts.prepared.remove(&id);
+                if let Some((key, purpose)) = retry {
+                    turn.set_timer(key, timeouts::RETRY_MS, purpose);
+                }
+            }
+            Some(Completion::Retry(..) | Completion::Downgrade(..)) | None => {}
         }
         turn.outcome(())
     }

@@ -29,6 +29,10 @@ impl Shard {
                 }
                 Arc::clone(id)
             }
+            Some((id, Group::Consumer(group))) => {
+                group.validate_commit(&request.from, &request.topics, turn.topics)?;
+                Arc::clone(id)
+            }
             // The group comes to be when the record is replayed.
             None if request.from.generation_id_or_member_epoch < 0 => Arc::from(request.group_id),
             None if request.from.knows_member_epochs && !request.from.transactional => {
@@ -46,6 +50,9 @@ impl Shard {
     /// `UNKNOWN_MEMBER_ID` or `STALE_MEMBER_EPOCH` for a member of a consumer group that is not what it says.
     pub fn fetch_offsets(&self, request: &FetchGroup<'_>) -> Result<Vec<FetchedTopic>, ErrorCode> {
         self.check_active()?;
+        if let Some(Group::Consumer(group)) = self.groups.get(request.group_id) {
+            group.validate_fetch(request)?;
+        }
         Ok(offsets::fetch(&self.offsets, request))
     }
 
@@ -87,12 +94,14 @@ impl Group {
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
+            Self::Consumer(group) => group.is_subscribed_to(topic),
         }
     }
 
     fn validate_offset_delete(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(group) => group.validate_offset_delete(),
+            Self::Consumer(_) => Ok(()),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Shard {
         if key == Key::OffsetExpiry {
             return self.expire_offsets(call);
         }
-        let (parts, mut turn) = self.turn(call);
+        let (mut parts, mut turn) = self.turn(call);
         match &key {
             Key::ClassicSession(id, member) => {
                 if let Some(Group::Classic(group)) = parts.groups.get_mut(id) {
@@ -53,7 +53,17 @@ impl Shard {
                     group.sync_expired(&mut turn, generation_id);
                 }
             }
-            _ => {}
+            Key::ConsumerSession(id, member)
+            | Key::ConsumerJoin(id, member)
+            | Key::ConsumerSync(id, member)
+            | Key::ConsumerRebalance(id, member) => {
+                parts.member_expired(&mut turn, (id, member), (key.clone(), purpose));
+            }
+            Key::ConsumerAssign(id) => parts.assign(&mut turn, id),
+            Key::OffsetExpiry => {}
+        }
+        if !turn.records.is_empty() && turn.append.is_none() {
+            turn.on_stored(Completion::Retry(key, purpose));
         }
         turn.outcome(())
     }
@@ -100,6 +110,7 @@ impl Group {
     fn expiry_base(&self) -> Option<crate::group::offsets::ExpiryBase> {
         match self {
             Self::Classic(group) => group.expiry_base(),
+            Self::Consumer(group) => Some(group.expiry_base()),
         }
     }
 
@@ -107,6 +118,7 @@ impl Group {
     fn may_vanish(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_abandoned(),
+            Self::Consumer(group) => group.members().is_empty(),
         }
     }
 }
