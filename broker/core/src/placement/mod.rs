@@ -5,11 +5,17 @@
 //! same placement. Invariants: no broker twice in a replica set; replicas over as many racks as there are; nothing
 //! new on a broker that takes none.
 
+mod fleet;
 mod leaders;
 mod place;
+mod plan;
+#[cfg(test)]
+mod tests;
 
+pub use fleet::Move;
 pub use leaders::balance_leaders;
 pub use place::place;
+pub use plan::{change_replication_factor, drain, rebalance};
 
 use ottla_types::{BrokerId, ErrorCode};
 
