@@ -72,6 +72,11 @@ impl<E: Entry> EntryFile<E> {
         self.tail.len() >= BLOCK_ENTRIES
     }
 
+    /// True if entries wait to be written.
+    pub(crate) fn waits(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
     /// Writes what waits.
     pub(crate) fn flush(&mut self, place: EntryPlace<'_>) -> io::Result<()> {
         if self.tail.is_empty() {

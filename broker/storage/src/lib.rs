@@ -30,5 +30,8 @@ pub use dirs::{
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, EmptyFile, FsDisk, read_full_at, write_all_at};
 pub use epoch_cache::LeaderEpochCache;
 pub use error::{AppendError, DiskError, LogError, OpenError, ReadError};
-pub use log::{Appended, FlushPlan, Log, LogSlice, Recovery, RecoveryReport, TimestampOffset};
+pub use log::{
+    AbortedTransaction, Appended, Damage, FlushPlan, Log, LogSlice, Recovery, RecoveryReport,
+    TimestampOffset, VerifyPlan, sync_through,
+};
 pub use metadata_log::{Entry as MetadataEntry, MetadataLog, MetadataLogError, Recovered};

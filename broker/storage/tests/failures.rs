@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
 use ottla_storage::sim_disk::SimDisk;
-use ottla_storage::{AppendError, DirsOptions, Disk, LogConfig, LogDirs, LogHandle, MetadataLog, ReadError};
+use ottla_storage::{
+    AppendError, DirsOptions, Disk, LogConfig, LogDirs, LogHandle, MetadataLog, ReadError, sync_through,
+};
 use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, TopicId, TopicPartition, Uuid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -215,4 +217,49 @@ fn append_ten(log: &LogHandle) {
     for _ in 0..10 {
         append(log, 100).unwrap();
     }
+}
+
+#[test]
+fn a_flipped_bit_in_a_body_is_found_by_verifying() {
+    let disk = SimDisk::new(1);
+    let config = LogConfig { segment_bytes: 2_000, ..LogConfig::default() };
+    let dirs = start(&disk, &config);
+    let logs = [create(&dirs, &config, 0), create(&dirs, &config, 1), create(&dirs, &config, 2)];
+    for log in &logs {
+        (0..5).for_each(|_| append_ten(log));
+        assert!(log.lock().segment_count() > 2);
+    }
+    assert_eq!(dirs.verify(false, &|_| true), []);
+    disk.flip_bit(Path::new("/b/t-1/00000000000000000000.log"), 300, 3).unwrap();
+    let damage = dirs.verify(true, &|_| true);
+    assert_eq!(damage.len(), 1);
+    assert_eq!(damage[0].partition, TopicPartition::new("t", 1));
+    assert!(damage[0].reason.contains("CRC"), "{}", damage[0].reason);
+    let usable: Vec<bool> = logs.iter().map(|log| append(log, 10).is_ok()).collect();
+    assert_eq!(usable, [true, false, true]);
+    // Asked to stop, it stops.
+    assert_eq!(dirs.verify(true, &|_| false), []);
+}
+
+#[test]
+fn many_appenders_share_their_syncs() {
+    let disk = SimDisk::new(1);
+    let config = LogConfig::default();
+    let dirs = start(&disk, &config);
+    let log = create(&dirs, &config, 0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let offset = append(&log, 10).unwrap();
+                    assert!(sync_through(&log, offset + 1).unwrap() > offset);
+                }
+            });
+        }
+    });
+    assert_eq!(log.lock().flushed_offset(), 400);
+    // Nothing is left to sync.
+    let before = disk.operations();
+    sync_through(&log, 400).unwrap();
+    assert_eq!(disk.operations(), before);
 }

@@ -88,7 +88,11 @@ fn kafkas_dump_log_finds_nothing_wrong() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{errors}");
-        assert!(text.contains("lastOffset: 49 ") || text.contains("baseOffset"), "{text}");
+        for shown in
+            [" position: ", "timestamp: ", "producerId: 10", "lastStableOffset", "endTxnMarker: ABORT"]
+        {
+            assert!(text.contains(shown), "{shown} is not shown");
+        }
         for bad in [
             "mismatch",
             "Mismatch",

@@ -1,10 +1,10 @@
 //! What is done now and then: syncing, checkpoints, giving memory back, removing what was deleted; and the end.
 
 use super::open::{RESERVE_BYTES, set_reserve};
-use super::{Dir, HostedLog, LogDirs};
+use super::{Dir, HostedLog, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::error::{DiskError, LogError};
-use crate::log::{FlushPlan, Log};
+use crate::log::{Damage, FlushPlan, Log};
 use crate::names;
 use ottla_types::{DirectoryId, Offset, TimestampMs, TopicPartition};
 use std::collections::BTreeMap;
@@ -38,9 +38,9 @@ impl LogDirs {
     /// Syncs what `flush.messages`, `flush.ms` or the background checkpoint ask for. Each log is locked only while its
     /// plan is made. To be called every so often (a few times a second) from one thread that may block.
     pub fn flush_due(&self, now: TimestampMs) {
-        for (_, hosted) in self.logs() {
+        for handle in self.handles() {
             let plan = {
-                let mut log = hosted.log.lock();
+                let mut log = handle.lock();
                 match due_plan(&mut log, now) {
                     Ok(Some(plan)) => plan,
                     Ok(None) => continue,
@@ -50,16 +50,16 @@ impl LogDirs {
                     }
                 }
             };
-            let _ = finish(&hosted, &plan);
+            let _ = finish(&handle, &plan);
         }
     }
 
     /// Syncs everything of every log and saves the checkpoints.
     pub fn flush_all(&self) {
-        for (_, hosted) in self.logs() {
-            let plan = hosted.log.lock().checkpoint_plan();
+        for handle in self.handles() {
+            let plan = handle.lock().checkpoint_plan();
             if let Ok(Some(plan)) = plan {
-                let _ = finish(&hosted, &plan);
+                let _ = finish(&handle, &plan);
             }
         }
         self.checkpoint();
@@ -91,8 +91,8 @@ impl LogDirs {
     /// Gives files and memory of idle logs back, forgets silent producers, removes deleted partitions and looks whether
     /// a full volume has room again. To be called every few seconds.
     pub fn maintain(&self, now: TimestampMs) {
-        for (_, hosted) in self.logs() {
-            let mut log = hosted.log.lock();
+        for handle in self.handles() {
+            let mut log = handle.lock();
             log.expire_producers(now);
             let _ = log.cool();
         }
@@ -100,6 +100,32 @@ impl LogDirs {
         for dir in &self.dirs {
             dir.look_for_room();
         }
+    }
+
+    /// Verifies the checksums of what came since the recovery points (`everything` false) or of all batches there are.
+    /// A log that is damaged goes offline. Logs are locked only to plan. After each piece `go_on` hears how many bytes
+    /// were read, and may wait or say no. Returns the damage found.
+    pub fn verify(&self, everything: bool, go_on: &dyn Fn(u64) -> bool) -> Vec<Damage> {
+        let mut found = Vec::new();
+        for handle in self.handles() {
+            let mut from = if everything { 0 } else { handle.lock().recovery_point() };
+            loop {
+                let plan = match handle.lock().verify_plan(from) {
+                    Ok(Some(plan)) => plan,
+                    Ok(None) | Err(_) => break,
+                };
+                from = plan.next_offset();
+                let verified = plan.verify();
+                if let Some(damage) = handle.lock().verified(&plan, verified) {
+                    found.push(damage);
+                    break;
+                }
+                if !go_on(plan.bytes()) {
+                    return found;
+                }
+            }
+        }
+        found
     }
 
     /// The saved high watermarks.
@@ -183,9 +209,9 @@ fn due_plan(log: &mut Log, now: TimestampMs) -> Result<Option<FlushPlan>, LogErr
     log.flush_plan(now)
 }
 
-fn finish(hosted: &HostedLog, plan: &FlushPlan) -> Result<(), DiskError> {
+fn finish(handle: &LogHandle, plan: &FlushPlan) -> Result<(), DiskError> {
     let synced = plan.sync();
-    let mut log = hosted.log.lock();
+    let mut log = handle.lock();
     match &synced {
         Ok(()) => log.flushed(plan),
         Err(error) => log.flush_failed(plan, error),

@@ -107,6 +107,11 @@ impl LogDirs {
         self.hosted.read().iter().map(|(partition, hosted)| (partition.clone(), hosted.clone())).collect()
     }
 
+    /// All logs, without their names.
+    fn handles(&self) -> Vec<LogHandle> {
+        self.hosted.read().values().map(|hosted| Arc::clone(&hosted.log)).collect()
+    }
+
     /// Why the log of a partition could not be opened, if so.
     #[must_use]
     pub fn failure(&self, partition: &TopicPartition) -> Option<FailedLog> {

@@ -7,6 +7,7 @@ use crate::error::{DiskError, IoContext, LogError};
 use crate::names;
 use crate::segment::NamedFile;
 use ottla_types::{Offset, TimestampMs};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +45,37 @@ impl FlushPlan {
             self.disk.sync_dir(dir).during("sync", dir)?;
         }
         Ok(())
+    }
+}
+
+/// Returns when everything below `upto` is on disk, and says up to where it is. The sync runs without the log's lock,
+/// and those who call while one is under way share the next one (group commit).
+///
+/// # Errors
+/// [`LogError`]; if the sync failed, the data directory is offline.
+pub fn sync_through(log: &Mutex<Log>, upto: Offset) -> Result<Offset, LogError> {
+    let turn = Arc::clone(&log.lock().sync_turn);
+    let _turn = turn.lock();
+    let plan = {
+        let mut log = log.lock();
+        if log.flushed_offset >= upto {
+            return Ok(log.flushed_offset);
+        }
+        log.check_online()?;
+        let plan = log.plan(false);
+        log.noted(plan)?
+    };
+    let synced = plan.sync();
+    let mut log = log.lock();
+    match synced {
+        Ok(()) => {
+            log.flushed(&plan);
+            Ok(log.flushed_offset)
+        }
+        Err(error) => {
+            log.flush_failed(&plan, &error);
+            Err(error.into())
+        }
     }
 }
 

@@ -18,12 +18,15 @@ mod recovery;
 mod retention;
 mod timestamps;
 mod truncate;
+mod verify;
 
 pub use append::Appended;
-pub use flush::FlushPlan;
+pub use flush::{FlushPlan, sync_through};
 pub use open::{Recovery, RecoveryReport};
+pub use producers::AbortedTransaction;
 pub use read::LogSlice;
 pub use timestamps::TimestampOffset;
+pub use verify::{Damage, VerifyPlan};
 
 use crate::checkpoint::{Durability, format_epochs, replace_file};
 use crate::config::LogConfig;
@@ -34,6 +37,7 @@ use crate::names;
 use crate::producer_state::ProducerStates;
 use crate::segment::{Place, Segment};
 use ottla_types::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
+use parking_lot::Mutex;
 use read::Hints;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +61,8 @@ pub struct Log {
     unflushed_since: Option<TimestampMs>,
     /// Counts truncations: a sync planned before one says nothing about what came after.
     truncations: u64,
+    /// Held by the one who syncs; the others wait for it and find their records synced.
+    sync_turn: Arc<Mutex<()>>,
     /// Files were created or removed since the directory was last synced.
     dir_dirty: bool,
     epochs: LeaderEpochCache,

@@ -136,6 +136,7 @@ impl Log {
             flushed_offset: 0,
             unflushed_since: None,
             truncations: 0,
+            sync_turn: Arc::default(),
             dir_dirty: false,
             epochs: LeaderEpochCache::default(),
             epochs_dirty: false,

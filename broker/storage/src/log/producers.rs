@@ -1,8 +1,7 @@
 //! The log's producers: kept up with every append, written to snapshots now and then, rebuilt at start.
 //!
 //! A snapshot costs little and is not synced: it is there so that a start after a crash of the process reads only the
-//! last few hundred batch headers. The two newest are kept beside those at the segments' starts, and loading prefers
-//! the older one, because a snapshot remembers only the last batch of a producer that may have five in flight.
+//! last few hundred batch headers. The two newest are kept beside those at the segments' starts.
 
 use super::Log;
 use crate::batch_scan::BatchScan;
@@ -202,18 +201,11 @@ impl Log {
     pub(super) fn load_producers(&mut self, limit: Offset) -> Result<u64, ReadError> {
         let end = self.log_end_offset;
         self.retain_snapshots(|offset| offset <= end);
-        let mut seen_newest = false;
-        let mut chosen = None;
-        for &offset in self.snapshots.offsets.iter().rev().filter(|&&offset| offset <= limit) {
-            let Some(found) = self.read_snapshot(offset) else { continue };
-            if seen_newest || found.is_empty() {
-                chosen = Some((offset, found));
-                break;
-            }
-            seen_newest = true;
-        }
-        // With one snapshot alone there is little before it: it is the first that this log made.
-        let (start, states) = chosen.unwrap_or((self.log_start_offset, ProducerStates::default()));
+        let candidates = self.snapshots.offsets.iter().rev().filter(|&&offset| offset <= limit);
+        let newest = candidates
+            .map(|&offset| (offset, self.read_snapshot(offset)))
+            .find_map(|(offset, states)| Some((offset, states?)));
+        let (start, states) = newest.unwrap_or((self.log_start_offset, ProducerStates::default()));
         self.producers = states;
         self.scan_batches(start.max(self.log_start_offset))
     }

@@ -1,9 +1,10 @@
-//! Kafka's producer snapshot file, version 1: version i16, CRC-32C u32 of what follows, entries.
+//! Kafka's producer snapshot file, version 1: version i16, CRC-32C u32 of all that follows, entries.
 //!
-//! An entry holds only the producer's last batch, so duplicates of earlier ones are not known after loading; who loads
-//! a snapshot reads on from an older one where it can.
+//! Kafka's entry holds only the producer's last batch, so that a retry of an earlier one is not known after loading.
+//! Behind the entries, where Kafka does not look, come the others: a mark, then for each entry in order a count u8 and
+//! so many batches, oldest first.
 
-use super::{Producer, ProducerBatch, ProducerStates};
+use super::{BATCHES_KEPT, Producer, ProducerBatch, ProducerStates};
 use bytes::{Buf, BufMut};
 use ottla_records::crc32c;
 use ottla_types::{ProducerEpoch, ProducerId};
@@ -11,6 +12,9 @@ use ottla_types::{ProducerEpoch, ProducerId};
 const VERSION: i16 = 1;
 const ENTRIES_AT: usize = 6;
 const ENTRY_BYTES: usize = 46;
+/// "more" of version 1.
+const MORE_MARK: u32 = 0x6D6F_7201;
+const BATCH_BYTES: usize = 24;
 
 /// Why a file is not a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +49,10 @@ impl ProducerStates {
             out.put_i32(producer.coordinator_epoch);
             out.put_i64(producer.transaction_start.unwrap_or(-1));
         }
+        if !self.producers.is_empty() {
+            out.put_u32(MORE_MARK);
+            self.producers.values().for_each(|producer| encode_older(&producer.batches, &mut out));
+        }
         let crc = crc32c(&out[ENTRIES_AT..]);
         out[2..ENTRIES_AT].copy_from_slice(&crc.to_be_bytes());
         out
@@ -72,13 +80,22 @@ impl ProducerStates {
             return Err(SnapshotError::Truncated);
         }
         let mut states = Self::default();
+        let mut ids = Vec::with_capacity(count);
         for _ in 0..count {
-            states.decode_entry(&mut rest);
+            ids.push(states.decode_entry(&mut rest));
+        }
+        if rest.len() >= 4 && rest.get_u32() == MORE_MARK {
+            for id in ids {
+                let older = decode_older(&mut rest).ok_or(SnapshotError::Truncated)?;
+                if let Some(producer) = states.producers.get_mut(&id) {
+                    producer.batches.splice(0..0, older);
+                }
+            }
         }
         Ok(states)
     }
 
-    fn decode_entry(&mut self, rest: &mut &[u8]) {
+    fn decode_entry(&mut self, rest: &mut &[u8]) -> ProducerId {
         let id = ProducerId(rest.get_i64());
         let mut producer = Producer::new(ProducerEpoch(rest.get_i16()));
         let last_sequence = rest.get_i32();
@@ -96,5 +113,33 @@ impl ProducerStates {
             self.ongoing.insert(transaction_start, id);
         }
         self.producers.insert(id, producer);
+        id
     }
+}
+
+/// All batches but the last one, which is in the entry.
+fn encode_older(batches: &[ProducerBatch], out: &mut Vec<u8>) {
+    let older = &batches[..batches.len().saturating_sub(1)];
+    out.put_u8(older.len() as u8);
+    for batch in older {
+        out.put_i32(batch.last_sequence);
+        out.put_i64(batch.last_offset);
+        out.put_i32(batch.offset_delta);
+        out.put_i64(batch.timestamp);
+    }
+}
+
+fn decode_older(rest: &mut &[u8]) -> Option<Vec<ProducerBatch>> {
+    let (&count, behind) = rest.split_first()?;
+    *rest = behind;
+    if usize::from(count) >= BATCHES_KEPT || rest.len() / BATCH_BYTES < count.into() {
+        return None;
+    }
+    let batches = (0..count).map(|_| ProducerBatch {
+        last_sequence: rest.get_i32(),
+        last_offset: rest.get_i64(),
+        offset_delta: rest.get_i32(),
+        timestamp: rest.get_i64(),
+    });
+    Some(batches.collect())
 }

@@ -123,11 +123,11 @@ fn silent_producers_expire_unless_in_a_transaction() {
 }
 
 #[test]
-fn a_snapshot_reads_back_with_the_last_batch_of_each_producer() {
+fn a_snapshot_reads_back_whole() {
     let before = states(&[batch(0, 0, 5, 0), transactional(batch(0, 5, 5, 5))]);
     let bytes = before.encode();
     let after = ProducerStates::decode(&bytes).unwrap();
-    assert_eq!(after.views().collect::<Vec<_>>(), before.views().collect::<Vec<_>>());
+    assert_eq!(after, before);
     assert_eq!(after.first_open_offset(), Some(5));
     assert_eq!(after.encode(), bytes);
 }
@@ -143,4 +143,17 @@ fn a_damaged_snapshot_is_refused() {
     for len in 0..bytes.len() {
         assert!(ProducerStates::decode(&bytes[..len]).is_err(), "cut at {len}");
     }
+}
+
+#[test]
+fn a_snapshot_written_by_kafka_reads_back_with_the_last_batches() {
+    let before = states(&[batch(0, 0, 5, 0), batch(0, 5, 5, 5)]);
+    let mut bytes = before.encode();
+    bytes.truncate(6 + 4 + 46);
+    let crc = ottla_records::crc32c(&bytes[6..]);
+    bytes[2..6].copy_from_slice(&crc.to_be_bytes());
+    let after = ProducerStates::decode(&bytes).unwrap();
+    assert!(matches!(after.check(&batch(0, 5, 5, 0)), Ok(Verdict::Duplicate { base_offset: 5, .. })));
+    assert!(after.check(&batch(0, 0, 5, 0)).is_err());
+    assert_eq!(after.check(&batch(0, 10, 5, 0)), Ok(Verdict::Append));
 }
