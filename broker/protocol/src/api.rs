@@ -36,9 +36,23 @@ pub struct Api {
 
 const NEVER: i16 = i16::MAX;
 
+/// The first of the keys that brokers of this software use among themselves.
+const FIRST_OWN_KEY: i16 = 10_000;
+/// Where those stand in the index.
+const FIRST_OWN_SLOT: usize = 120;
+
+/// Where a key stands in the index; out of it for a key that nobody has.
+const fn slot(key: i16) -> usize {
+    match key {
+        0..120 => key as usize,
+        FIRST_OWN_KEY..10_008 => FIRST_OWN_SLOT + (key - FIRST_OWN_KEY) as usize,
+        _ => usize::MAX,
+    }
+}
+
 macro_rules! apis {
     ($($name:ident = $key:literal, $min:literal ..= $max:literal, flexible $flexible:expr, $stage:ident;)*) => {
-        /// Every API of Kafka 4.3.1 by its key.
+        /// Every API of Kafka 4.3.1 by its key, and those that brokers use among themselves.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(i16)]
         #[allow(missing_docs, reason = "each variant is Kafka's API of the same name")]
@@ -62,7 +76,7 @@ macro_rules! apis {
             let mut index = [u8::MAX; 128];
             let mut row = 0;
             $(
-                index[$key] = row;
+                index[slot($key)] = row;
                 row += 1;
             )*
             let _ = row;
@@ -76,15 +90,15 @@ apis! {
     Fetch = 1, 4..=18, flexible 12, Served;
     ListOffsets = 2, 1..=11, flexible 6, Served;
     Metadata = 3, 0..=13, flexible 9, Served;
-    OffsetCommit = 8, 2..=10, flexible 8, Planned;
-    OffsetFetch = 9, 1..=10, flexible 6, Planned;
+    OffsetCommit = 8, 2..=10, flexible 8, Served;
+    OffsetFetch = 9, 1..=10, flexible 6, Served;
     FindCoordinator = 10, 0..=6, flexible 3, Served;
-    JoinGroup = 11, 0..=9, flexible 6, Planned;
-    Heartbeat = 12, 0..=4, flexible 4, Planned;
-    LeaveGroup = 13, 0..=5, flexible 4, Planned;
-    SyncGroup = 14, 0..=5, flexible 4, Planned;
-    DescribeGroups = 15, 0..=6, flexible 5, Planned;
-    ListGroups = 16, 0..=5, flexible 3, Planned;
+    JoinGroup = 11, 0..=9, flexible 6, Served;
+    Heartbeat = 12, 0..=4, flexible 4, Served;
+    LeaveGroup = 13, 0..=5, flexible 4, Served;
+    SyncGroup = 14, 0..=5, flexible 4, Served;
+    DescribeGroups = 15, 0..=6, flexible 5, Served;
+    ListGroups = 16, 0..=5, flexible 3, Served;
     SaslHandshake = 17, 0..=1, flexible NEVER, Planned;
     ApiVersions = 18, 0..=4, flexible 3, Served;
     CreateTopics = 19, 2..=7, flexible 5, Served;
@@ -110,12 +124,12 @@ apis! {
     RenewDelegationToken = 39, 1..=2, flexible 2, Planned;
     ExpireDelegationToken = 40, 1..=2, flexible 2, Planned;
     DescribeDelegationToken = 41, 1..=3, flexible 2, Planned;
-    DeleteGroups = 42, 0..=2, flexible 2, Planned;
+    DeleteGroups = 42, 0..=2, flexible 2, Served;
     ElectLeaders = 43, 0..=2, flexible 2, Served;
     IncrementalAlterConfigs = 44, 0..=1, flexible 1, Served;
     AlterPartitionReassignments = 45, 0..=1, flexible 0, Served;
     ListPartitionReassignments = 46, 0..=0, flexible 0, Served;
-    OffsetDelete = 47, 0..=0, flexible NEVER, Planned;
+    OffsetDelete = 47, 0..=0, flexible NEVER, Served;
     DescribeClientQuotas = 48, 0..=1, flexible 1, Planned;
     AlterClientQuotas = 49, 0..=1, flexible 1, Planned;
     DescribeUserScramCredentials = 50, 0..=0, flexible 0, Planned;
@@ -161,13 +175,17 @@ apis! {
     DescribeShareGroupOffsets = 90, 0..=1, flexible 0, Planned;
     AlterShareGroupOffsets = 91, 0..=0, flexible 0, Planned;
     DeleteShareGroupOffsets = 92, 0..=0, flexible 0, Planned;
+    PeerHello = 10_000, 0..=0, flexible NEVER, Internal;
+    PeerQuorum = 10_001, 0..=0, flexible NEVER, Internal;
+    PeerAsk = 10_002, 0..=0, flexible NEVER, Internal;
+    PeerNudge = 10_003, 0..=0, flexible NEVER, Internal;
 }
 
 impl ApiKey {
-    /// Reads a key; `None` for one that Kafka 4.3.1 does not have.
+    /// Reads a key; `None` for one that nobody has.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
-        let row = *INDEX.get(usize::try_from(code).ok()?)?;
+        let row = *INDEX.get(slot(code))?;
         TABLE.get(usize::from(row)).map(|api| api.key)
     }
 
@@ -180,7 +198,7 @@ impl ApiKey {
     /// Its row of [`TABLE`].
     #[must_use]
     pub fn api(self) -> &'static Api {
-        &TABLE[usize::from(INDEX[self as usize])]
+        &TABLE[usize::from(INDEX[slot(self.code())])]
     }
 
     /// Kafka's name: `ListOffsets`.
@@ -243,7 +261,7 @@ mod tests {
 
     #[test]
     fn keys_kafka_removed_or_never_had_are_unknown() {
-        for code in [-1, 4, 5, 6, 7, 93, 127, 128, i16::MIN, i16::MAX] {
+        for code in [-1, 4, 5, 6, 7, 93, 127, 128, 9_999, 10_004, 10_008, i16::MIN, i16::MAX] {
             assert_eq!(ApiKey::from_code(code), None, "{code}");
         }
     }

@@ -1,7 +1,8 @@
 //! Kafka's protocol error codes (`org.apache.kafka.common.protocol.Errors`).
 
 /// An error code as it goes over the wire. `None` is success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(from = "i16", into = "i16")]
 #[repr(i16)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each variant is Kafka's error of the same name")]
@@ -480,6 +481,18 @@ impl ErrorCode {
             ErrorCode::StreamsTopologyFenced => "STREAMS_TOPOLOGY_FENCED",
             ErrorCode::ShareSessionLimitReached => "SHARE_SESSION_LIMIT_REACHED",
         }
+    }
+}
+
+impl From<i16> for ErrorCode {
+    fn from(code: i16) -> Self {
+        Self::from_code(code)
+    }
+}
+
+impl From<ErrorCode> for i16 {
+    fn from(code: ErrorCode) -> Self {
+        code.code()
     }
 }
 

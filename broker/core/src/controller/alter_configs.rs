@@ -9,7 +9,7 @@ use ottla_types::{BrokerId, ErrorCode, TopicIdPartition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What to do with a setting (`AlterConfigOp.OpType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum AlterOp {
     /// Give it this value.
     Set,
@@ -22,7 +22,7 @@ pub enum AlterOp {
 }
 
 /// A change of one setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AlterConfig {
     /// The setting.
     pub key: String,

@@ -8,7 +8,7 @@ use ottla_types::{
 };
 
 /// What a leader asks for one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IsrChange {
     /// The partition's index.
     pub partition: i32,
@@ -23,7 +23,7 @@ pub struct IsrChange {
 }
 
 /// A partition as it is after that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PartitionState {
     /// The leader, or none.
     pub leader: BrokerId,

@@ -6,7 +6,7 @@ use crate::metadata::BrokerImage;
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, TopicIdPartition};
 
 /// A broker tells in which of its directories replicas are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AssignReplicas {
     /// The broker.
     pub broker: BrokerId,

@@ -11,7 +11,7 @@ use ottla_types::{BrokerId, ErrorCode, TopicIdPartition, TopicPartition};
 const BALANCE_AT_ONCE: usize = 1_000;
 
 /// Which leader is wanted (`ElectionType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ElectionType {
     /// The preferred replica.
     Preferred,

@@ -3,7 +3,7 @@
 use ottla_types::ErrorCode;
 
 /// Kafka's error code with words for the user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{code}: {}", message.as_deref().unwrap_or("no details"))]
 pub struct ApiError {
     /// The code on the wire.

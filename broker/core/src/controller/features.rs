@@ -7,7 +7,7 @@ use ottla_types::ErrorCode;
 use std::collections::BTreeSet;
 
 /// A feature's new level.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FeatureUpdate {
     /// The feature.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct FeatureUpdate {
 }
 
 /// Whether a level may go down (`FeatureUpdate.UpgradeType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum UpgradeType {
     /// Only up.
     Upgrade,

@@ -9,7 +9,7 @@ use crate::metadata::record::{BrokerChange, directory_bytes};
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode};
 
 /// A broker says that it is there, and what it wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BrokerHeartbeat {
     /// Its id.
     pub broker_id: BrokerId,
@@ -28,7 +28,7 @@ pub struct BrokerHeartbeat {
 }
 
 /// What the controller makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeartbeatReply {
     /// It has applied its own registration.
     pub is_caught_up: bool,

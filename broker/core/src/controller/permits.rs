@@ -8,7 +8,7 @@ use crate::permit::{self, Ask, Decision, End, ImageView, PermitView, Reasons};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
 
 /// Somebody asks whether a broker may stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AskPermit {
     /// Which broker.
     pub broker: BrokerId,
@@ -25,7 +25,7 @@ pub struct AskPermit {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum PermitAnswer {
     /// It may stop (or might, in a dry run).
     Granted {

@@ -9,7 +9,7 @@ use crate::metadata::{BrokerImage, LOST_DIRECTORY};
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, TopicIdPartition, Uuid};
 
 /// A broker wants to be part of the cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RegisterBroker {
     /// `node.id`.
     pub broker_id: BrokerId,

@@ -16,7 +16,7 @@ use ottla_types::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
 use std::ops::Range;
 
 /// What a controller can be asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Request {
     /// A broker wants to be part of the cluster.
     RegisterBroker(RegisterBroker),
@@ -125,7 +125,7 @@ pub enum Request {
 }
 
 /// What a controller answers; the variant follows the request's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Reply {
     /// There is nothing to say.
     Done,

@@ -12,7 +12,7 @@ use ottla_types::settings::{self, topic};
 use std::collections::BTreeMap;
 
 /// What kind of thing has settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ConfigResourceKind {
     /// A topic, by name.
     Topic,
@@ -50,7 +50,7 @@ impl ConfigResourceKind {
 }
 
 /// Something that has settings.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ConfigResource {
     /// What it is.
     pub kind: ConfigResourceKind,

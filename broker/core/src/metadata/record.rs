@@ -71,7 +71,7 @@ pub struct Cluster {
 }
 
 /// A named address of a broker.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct Endpoint {
     /// The listener's name, `PLAINTEXT` for one.
     #[prost(string, tag = "1")]
@@ -88,7 +88,7 @@ pub struct Endpoint {
 }
 
 /// The levels of a feature that a broker can run at.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct FeatureRange {
     /// The feature's name.
     #[prost(string, tag = "1")]

@@ -134,7 +134,7 @@ pub enum Decision {
 }
 
 /// Why not.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Reasons {
     /// The first of them.
     pub named: Vec<Reason>,
@@ -158,7 +158,7 @@ impl Reasons {
 }
 
 /// One reason against it, in words for people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Reason {
     /// Nobody of this id is registered.
     #[error("broker {0} is not registered")]

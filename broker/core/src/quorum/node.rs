@@ -37,6 +37,9 @@ pub struct Quorum {
     snapshots_sent: BTreeMap<u64, u32>,
 }
 
+/// A node that lost the connection to its leader waits at most so many ticks before it wants to be elected.
+const SUSPECTED_TICKS: u64 = 4;
+
 /// What has to wait until something is on disk.
 struct Persisting {
     number: u64,
@@ -170,6 +173,22 @@ impl Quorum {
         self.raft.report_unreachable(node.0);
         self.fail_snapshot(node.0);
         self.after();
+    }
+
+    /// The connection to `node` broke. If it leads, this node forgets it and wants to be elected soon; a leader that is
+    /// alive after all is followed again with its next message.
+    pub fn suspect(&mut self, node: NodeId) {
+        let raft = &mut self.raft.raft;
+        if raft.leader_id != node.0 || raft.state != StateRole::Follower {
+            return;
+        }
+        let term = raft.term;
+        raft.become_follower(term, 0);
+        self.after();
+        // Not all at once: the draw differs from node to node.
+        let drawn = self.drawn_election_timeout();
+        let wait = 1 + (mix(drawn as u64 ^ self.node.0) % SUSPECTED_TICKS) as usize;
+        self.raft.raft.election_elapsed = drawn.saturating_sub(wait);
     }
 
     /// Puts a batch into the log; returns the index it has if it is committed. It is committed when it comes out as
@@ -387,10 +406,15 @@ impl Quorum {
     /// The library draws its own random timeout at every reset; this one takes its place, so that a run depends on
     /// the seed alone.
     fn set_election_timeout(&mut self) {
+        let drawn = self.drawn_election_timeout();
+        self.raft.raft.set_randomized_election_timeout(drawn);
+    }
+
+    fn drawn_election_timeout(&self) -> usize {
         let (from, to) = self.config.election_ticks();
         let term = self.raft.raft.term;
         let drawn = mix(self.config.seed ^ mix(self.node.0 ^ mix(term ^ mix(self.campaigns))));
-        self.raft.raft.set_randomized_election_timeout(from + (drawn % (to - from) as u64) as usize);
+        from + (drawn % (to - from) as u64) as usize
     }
 
     fn retry_snapshots(&mut self) {

@@ -9,7 +9,7 @@ use ottla_types::{BrokerId, ErrorCode, limits};
 use std::collections::BTreeMap;
 
 /// More partitions for a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GrowTopic {
     /// Its name.
     pub name: String,

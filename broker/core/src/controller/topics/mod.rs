@@ -15,7 +15,7 @@ use super::error::ApiError;
 use ottla_types::{BrokerId, TopicId};
 
 /// A topic to create.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CreateTopic {
     /// Its name.
     pub name: String,
@@ -43,7 +43,7 @@ impl CreateTopic {
 }
 
 /// The replicas that somebody wants a partition to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Assignment {
     /// The partition.
     pub partition: i32,
@@ -52,7 +52,7 @@ pub struct Assignment {
 }
 
 /// A topic as it was created, or would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CreatedTopic {
     /// Its id; zero if it was only validated.
     pub topic_id: TopicId,
@@ -66,7 +66,7 @@ pub struct CreatedTopic {
 pub type Deleted = (TopicRef, Result<(TopicId, String), ApiError>);
 
 /// A topic by name or by id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum TopicRef {
     /// By name.
     Name(String),
