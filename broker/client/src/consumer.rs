@@ -172,6 +172,17 @@ impl Consumer {
         self.ready.retain(|fetched| fetched.topic != topic || fetched.partition != partition);
     }
 
+    /// Asks for no more of a partition; what came already is still returned.
+    pub fn finish(&mut self, topic: &str, partition: i32) {
+        self.positions.remove(&(topic.to_owned(), partition));
+    }
+
+    /// True if nothing is read and nothing waits to be returned.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.positions.is_empty() && self.ready.is_empty()
+    }
+
     /// Offset of the next record of each partition.
     pub fn positions(&self) -> impl Iterator<Item = (&str, i32, i64)> {
         self.positions.iter().map(|((topic, partition), at)| (topic.as_str(), *partition, at.offset))

@@ -222,7 +222,8 @@ async fn init_producer_id(client: &Client) -> Result<(i64, i16), ClientError> {
     let deadline = tokio::time::Instant::now() + client.options().retry_timeout;
     let mut backoff = crate::client::Backoff::default();
     loop {
-        let request = InitProducerIdRequest::default().with_transaction_timeout_ms(60_000);
+        let request =
+            InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
         let response = client.any().await?.send(request).await?;
         match crate::error::ApiError::check_code(response.error_code) {
             Ok(()) => return Ok((*response.producer_id, response.producer_epoch)),
