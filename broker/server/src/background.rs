@@ -1,6 +1,7 @@
 //! What the broker does by itself: syncs somebody waits for, retention, checkpoints, leaders' time.
 
 use crate::broker::Broker;
+use crate::groups;
 use crate::replicas::{IsrProposal, Now, Outbox, Partition};
 use ottla_core::controller::Request;
 use ottla_types::{ErrorCode, TopicPartition};
@@ -54,6 +55,8 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
     Tasks(vec![
         tokio::spawn(flush_on_demand(broker.clone(), inbox.flush)),
         tokio::spawn(propose(broker.clone(), inbox.proposals)),
+        tokio::spawn(groups::follow(broker.clone())),
+        tokio::spawn(groups::tick(broker.clone())),
         every(broker, TICK, |broker| {
             let now = now(broker);
             for replica in broker.replicas.partitions() {

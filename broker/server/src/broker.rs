@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
+use crate::groups::Groups;
 use crate::logging::Levels;
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct Broker {
     pub levels: Levels,
     /// Incremental fetch sessions.
     pub fetch_sessions: Mutex<fetch_session::Cache>,
+    /// Consumer groups.
+    pub groups: Groups,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
 }

@@ -7,6 +7,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod founding;
+mod groups;
 mod handlers;
 mod health;
 pub mod http;

@@ -7,6 +7,7 @@
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
+use crate::groups::Groups;
 use crate::http::{Health, HttpServer, HttpState};
 use crate::lifecycle::{self, Identity};
 use crate::logging::{self, Banner, Levels, LoggingError};
@@ -132,12 +133,14 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         metrics: metrics.clone(),
         levels: levels.clone(),
         fetch_sessions: parking_lot::Mutex::new(Cache::new(limits, rand::random())),
+        groups: Groups::new(&config),
         producer_ids: Default::default(),
     });
     metrics.set_partition_source(broker.clone());
     let tasks = background::start(&broker, inbox);
     lifecycle::register(&broker, node.identity).await;
     let server = Server::start(config.net.clone(), listeners, broker.clone(), metrics.clone())?;
+    server.report_to(&metrics);
     let health: Arc<dyn Health> = broker.clone();
     let http = http.map(|http| HttpServer::start(http, HttpState { metrics, health, levels })).transpose()?;
     let banner = Banner {

@@ -19,6 +19,8 @@ pub struct Context {
     pub key: ApiKey,
     /// Which version of it.
     pub version: i16,
+    /// Address of the client.
+    pub peer: std::net::SocketAddr,
     /// To be echoed.
     pub correlation_id: i32,
     /// What the client calls itself.
@@ -37,8 +39,14 @@ impl Context {
             correlation_id: request.header.correlation_id,
             client_id: request.header.client_id.as_deref().unwrap_or_default().to_owned(),
 
+            peer: request.peer(),
             listener: request.connection.listener.clone(),
         }
+    }
+
+    /// The client's address as Kafka shows it in groups.
+    pub fn client_host(&self) -> String {
+        format!("/{}", self.peer.ip())
     }
 
     /// The metadata as it stands.

@@ -13,10 +13,12 @@ mod configs;
 mod context;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -24,14 +26,22 @@ mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod unregister_broker;
 mod update_features;
 
@@ -78,6 +88,16 @@ async fn answer(context: &Context, body: RequestBody) -> Response {
         RequestBody::FindCoordinator(request) => {
             context.reply(&find_coordinator::handle(context, &request).await)
         }
+        RequestBody::OffsetCommit(request) => context.reply(&offset_commit::handle(context, request).await),
+        RequestBody::OffsetFetch(request) => context.reply(&offset_fetch::handle(context, request).await),
+        RequestBody::JoinGroup(request) => context.reply(&join_group::handle(context, request).await),
+        RequestBody::Heartbeat(request) => context.reply(&heartbeat::handle(context, request).await),
+        RequestBody::LeaveGroup(request) => context.reply(&leave_group::handle(context, request).await),
+        RequestBody::SyncGroup(request) => context.reply(&sync_group::handle(context, request).await),
+        RequestBody::DescribeGroups(request) => context.reply(&describe_groups::handle(context, &request).await),
+        RequestBody::ListGroups(request) => context.reply(&list_groups::handle(context, &request)),
+        RequestBody::DeleteGroups(request) => context.reply(&delete_groups::handle(context, request).await),
+        RequestBody::OffsetDelete(request) => context.reply(&offset_delete::handle(context, request).await),
         RequestBody::CreateTopics(request) => context.reply(&create_topics::handle(context, request).await),
         RequestBody::DeleteTopics(request) => context.reply(&delete_topics::handle(context, request).await),
         RequestBody::DeleteRecords(request) => context.reply(&delete_records::handle(context, request).await),

@@ -71,6 +71,11 @@ impl Metadata {
         }
     }
 
+    /// Tells when a newer image is shown.
+    pub fn watch_published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
     /// Who leads the quorum.
     pub fn controller(&self) -> Controller {
         *self.controller.borrow()

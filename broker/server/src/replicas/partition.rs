@@ -131,6 +131,19 @@ impl Partition {
         }
     }
 
+    /// What must happen before everything appended so far is committed.
+    pub fn wait_committed(&self) -> Wait {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Role::Leader(leader) = &state.role else { return Wait::Nothing };
+        let end = leader.log_end_offset();
+        if leader.high_watermark() >= end {
+            return Wait::Nothing;
+        }
+        let ack = leader.ack(end - 1);
+        Wait::Committed(state.committed.wait_for(end), ack)
+    }
+
     /// Brings the controller's answer to an ISR change, or why there is none.
     pub fn answer_proposal(self: &Arc<Self>, now_ms: u64, proposal: u64, answer: Result<Altered, ErrorCode>) {
         let mut state = self.lock();
