@@ -15,6 +15,7 @@
 
 mod budget;
 mod connection;
+mod descriptors;
 mod frame_pool;
 mod listener;
 mod log_limit;
@@ -28,6 +29,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use descriptors::raise_descriptor_limit;
 pub use listener::{BindError, BoundListener, Server};
 pub use observer::{CloseReason, NoObserver, Observer, RequestDone};
 pub use request::{BoxFuture, ConnectionInfo, Handler, Part, Request, Response};
