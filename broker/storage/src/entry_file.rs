@@ -174,10 +174,13 @@ impl<E: Entry> EntryFile<E> {
         }
     }
 
-    /// Gives the file and the memory back at once.
+    /// Gives the file back at once, and the memory if nothing waits in it.
     pub(crate) fn release(&mut self) {
         self.used = false;
-        self.cool();
+        self.file = None;
+        if self.tail.is_empty() && self.exists {
+            self.tail = Vec::new();
+        }
     }
 
     fn file(&mut self, place: EntryPlace<'_>) -> io::Result<Arc<dyn DiskFile>> {
@@ -199,4 +202,52 @@ fn read_entry<E: Entry>(file: &dyn DiskFile, index: usize) -> io::Result<E> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(E::decode(&bytes[..E::BYTES]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::OffsetEntry;
+    use crate::sim_disk::SimDisk;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_a_linear_search_finds(
+            steps in prop::collection::vec(1..50u32, 0..400),
+            flushes in prop::collection::vec(0..400usize, 0..5),
+            cut in prop::option::of(0..400usize),
+            reopen: bool,
+        ) {
+            let disk = SimDisk::new(1);
+            let place = EntryPlace { disk: &disk, path: Path::new("/00000000000000000000.index") };
+            let mut file = EntryFile::new();
+            let mut entries = Vec::new();
+            let mut offset = 0;
+            for (index, step) in steps.iter().enumerate() {
+                offset += step;
+                let entry = OffsetEntry { relative_offset: offset, position: offset * 10 };
+                entries.push(entry);
+                if file.push(entry) || flushes.contains(&index) {
+                    file.flush(place).unwrap();
+                    file.release();
+                }
+            }
+            if let Some(cut) = cut.filter(|cut| *cut < entries.len()) {
+                file.truncate(place, cut).unwrap();
+                entries.truncate(cut);
+            }
+            if reopen && !entries.is_empty() {
+                file.flush(place).unwrap();
+                file = EntryFile::existing(disk.open(place.path).unwrap().len().unwrap());
+            }
+            prop_assert_eq!(file.all(place).unwrap(), entries.clone());
+            prop_assert_eq!(file.last(place).unwrap(), entries.last().copied());
+            for target in (0..offset + 60).step_by(7) {
+                let expected = entries.iter().enumerate().rfind(|(_, entry)| entry.relative_offset <= target);
+                let found = file.last_where(place, |entry| entry.relative_offset <= target).unwrap();
+                prop_assert_eq!(found, expected.map(|(index, entry)| (index, *entry)));
+            }
+        }
+    }
 }

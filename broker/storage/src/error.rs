@@ -29,6 +29,12 @@ impl DiskError {
         is_full(&self.source)
     }
 
+    /// True if it is not the disk's fault: too many files are open. Nothing was changed; it may work in a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self.source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    }
+
     /// Kafka's error code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

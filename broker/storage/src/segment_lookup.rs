@@ -104,15 +104,34 @@ impl Segment {
             return Ok(max);
         }
         let last = self.with_times(place, EntryFile::last).unwrap_or_default();
-        let max = match last {
-            Some(entry) => (entry.timestamp, self.base_offset + i64::from(entry.relative_offset)),
-            None => {
+        let indexed =
+            last.map(|entry| (entry.timestamp, self.base_offset + i64::from(entry.relative_offset)));
+        let max = match indexed {
+            // The age of a segment decides over its life: the index must be right.
+            Some((timestamp, offset)) if self.has_batch(place, timestamp, offset, interval_bytes)? => {
+                (timestamp, offset)
+            }
+            _ => {
                 self.rebuild_indexes(place, interval_bytes)?;
                 self.max_timestamp.unwrap_or((-1, self.base_offset - 1))
             }
         };
         self.max_timestamp = Some(max);
         Ok(max)
+    }
+
+    /// True if a batch that ends at `last_offset` has this largest timestamp.
+    fn has_batch(
+        &mut self,
+        place: Place<'_>,
+        timestamp: TimestampMs,
+        last_offset: Offset,
+        interval_bytes: u32,
+    ) -> Result<bool, ReadError> {
+        let found = self.find(place, last_offset, interval_bytes)?;
+        Ok(found.is_some_and(|found| {
+            found.header.max_timestamp == timestamp && found.header.last_offset() == last_offset
+        }))
     }
 
     /// The first batch that holds a timestamp of at least `target`, looked for from where the time index says.

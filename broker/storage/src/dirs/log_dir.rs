@@ -85,8 +85,12 @@ impl LogDir {
         }
     }
 
-    /// Notes a failed call: no room makes the directory full, anything else takes it offline.
+    /// Notes a failed call: no room makes the directory full, anything but too many open files takes it offline.
     pub(crate) fn note(&self, error: &DiskError) {
+        if error.is_passing() {
+            tracing::warn!(%error, "too many files are open");
+            return;
+        }
         if !error.is_full() {
             self.fail(&error.to_string());
             return;

@@ -231,6 +231,8 @@ impl Log {
         if flush_due {
             let (place, active) = self.active_mut();
             let flushed = active.flush_indexes(place);
+            // Seldom needed, and many partitions may be active: one open file for each is enough.
+            active.release_indexes();
             let _ = self.noted(flushed);
         }
         self.count_for_snapshot(headers.len());

@@ -23,6 +23,8 @@ pub struct FlushPlan {
     is_checkpoint: bool,
     /// The log's truncations when the plan was made.
     truncations: u64,
+    /// The changes of the directory that are part of it.
+    dir_changes: u64,
     unflushed_since: Option<TimestampMs>,
 }
 
@@ -155,18 +157,27 @@ impl Log {
             }
         }
         let mut dirs = Vec::new();
-        if std::mem::take(&mut self.dir_dirty) || is_checkpoint {
+        if self.dir_changes != self.dir_changes_synced || is_checkpoint {
             dirs.push(self.dir.clone());
             dirs.push(self.log_dir.path().to_owned());
         }
         let disk = Arc::clone(self.log_dir.disk());
         let unflushed_since = self.unflushed_since.take();
-        let (upto, truncations) = (self.log_end_offset, self.truncations);
-        Ok(FlushPlan { disk, files, dirs, upto, is_checkpoint, truncations, unflushed_since })
+        Ok(FlushPlan {
+            disk,
+            files,
+            dirs,
+            upto: self.log_end_offset,
+            is_checkpoint,
+            truncations: self.truncations,
+            dir_changes: self.dir_changes,
+            unflushed_since,
+        })
     }
 
     /// Notes that a plan's sync succeeded.
     pub fn flushed(&mut self, plan: &FlushPlan) {
+        self.dir_changes_synced = self.dir_changes_synced.max(plan.dir_changes);
         if plan.truncations != self.truncations {
             return;
         }

@@ -63,8 +63,9 @@ pub struct Log {
     truncations: u64,
     /// Held by the one who syncs; the others wait for it and find their records synced.
     sync_turn: Arc<Mutex<()>>,
-    /// Files were created or removed since the directory was last synced.
-    dir_dirty: bool,
+    /// Counts changes of the directory's entries, and those that are on disk.
+    dir_changes: u64,
+    dir_changes_synced: u64,
     epochs: LeaderEpochCache,
     /// The epochs in memory are not those in the file.
     epochs_dirty: bool,

@@ -119,7 +119,6 @@ impl Log {
         let mut segment = Segment::create(log.place(), 0, now)?;
         segment.release();
         log.segments.push(segment);
-        log.dir_dirty = true;
         Ok(log)
     }
 
@@ -137,7 +136,9 @@ impl Log {
             unflushed_since: None,
             truncations: 0,
             sync_turn: Arc::default(),
-            dir_dirty: false,
+            // Who made the files may have died before the directory was synced.
+            dir_changes: 1,
+            dir_changes_synced: 0,
             epochs: LeaderEpochCache::default(),
             epochs_dirty: false,
             producers: ProducerStates::default(),

@@ -32,7 +32,7 @@ impl Log {
         }
         let segment = Segment::create(self.place(), base_offset, now)?;
         self.segments.push(segment);
-        self.dir_dirty = true;
+        self.dir_changes += 1;
         let before = self.segments.len() - 2;
         if self.segments[before].size_bytes == 0 {
             let empty = self.segments.remove(before);

@@ -105,7 +105,7 @@ impl Log {
     /// Makes the active segment of a log that has none left. Without it there is no log: failing takes it offline.
     fn start_segment(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         let created = Segment::create(self.place(), base_offset, now);
-        self.dir_dirty = true;
+        self.dir_changes += 1;
         match created {
             Ok(segment) => {
                 self.segments.push(segment);
@@ -129,7 +129,7 @@ impl Log {
 
     /// Removes a segment's files at once; nobody needs them any more.
     pub(super) fn remove_segment_files(&mut self, segment: &Segment) -> Result<(), DiskError> {
-        self.dir_dirty = true;
+        self.dir_changes += 1;
         for suffix in segment.suffixes() {
             let path = self.place().file(segment.base_offset, suffix);
             match self.log_dir.disk().remove_file(&path) {
@@ -146,7 +146,7 @@ impl Log {
         segment: &Segment,
         now: TimestampMs,
     ) -> Result<(), DiskError> {
-        self.dir_dirty = true;
+        self.dir_changes += 1;
         let due = now + self.config.file_delete_delay_ms;
         for suffix in segment.suffixes() {
             let path = self.place().file(segment.base_offset, suffix);
