@@ -64,8 +64,8 @@ pub enum Answer {
     Failed(ErrorCode),
     /// To `Control`.
     Control(Box<controller::Reply>),
-    /// To `Metadata`: the leaders.
-    Metadata(Vec<(TopicIdPartition, BrokerId)>),
+    /// To `Metadata`: the leaders and their epochs.
+    Metadata(Vec<(TopicIdPartition, BrokerId, LeaderEpoch)>),
     /// To `Fetch`.
     Fetched {
         /// Top-level error.

@@ -6,6 +6,7 @@
 
 use super::partition_state::EpochEnd;
 use crate::fetch_session::FetchPartition;
+use crate::planted::{self, Bug};
 use ottla_types::{ErrorCode, LeaderEpoch, Offset};
 
 /// The local log, as far as fetching goes.
@@ -289,7 +290,9 @@ impl Follower {
     }
 
     fn must_flush(&self) -> bool {
-        self.flush_first && self.log.flushed_offset < self.log.log_end_offset
+        self.flush_first
+            && self.log.flushed_offset < self.log.log_end_offset
+            && !planted::is(Bug::FetchBeforeFlush)
     }
 
     pub(super) fn is_flushing(&self) -> bool {

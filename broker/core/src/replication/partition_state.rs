@@ -1,5 +1,6 @@
 //! What the metadata says about a partition and its brokers, as replication sees it; checks on leader epochs.
 
+use crate::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
 
 /// A partition's registration in the metadata image.
@@ -100,7 +101,7 @@ impl InvalidEpoch {
 /// # Errors
 /// If the sender or this broker is behind.
 pub fn check_leader_epoch(current: LeaderEpoch, asked: LeaderEpoch) -> Result<(), InvalidEpoch> {
-    if asked.is_none() || asked == current {
+    if asked.is_none() || asked == current || planted::is(Bug::ForgetLeaderEpoch) {
         Ok(())
     } else if asked < current {
         Err(InvalidEpoch::Fenced { asked, current })
@@ -135,7 +136,8 @@ pub fn diverging(
     if leader_end.epoch.is_none() || leader_end.end_offset < 0 || fetch_offset < log_start_offset {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    if leader_end.epoch < last_fetched_epoch || leader_end.end_offset < fetch_offset {
+    let diverges = leader_end.epoch < last_fetched_epoch || leader_end.end_offset < fetch_offset;
+    if diverges && !planted::is(Bug::SkipTruncation) {
         return Ok(Some(leader_end));
     }
     Ok(None)

@@ -57,7 +57,10 @@ impl Consumer {
             .iter()
             .filter(|(partition, _)| self.routes.leaders.get(partition) == Some(&broker))
             .map(|(partition, &offset)| {
-                (PartitionKey::by_id(partition.topic_id, partition.partition), want(offset))
+                (
+                    PartitionKey::by_id(partition.topic_id, partition.partition),
+                    want(offset, self.routes.epoch(*partition)),
+                )
             })
             .collect();
         if wanted.is_empty() || self.turn.is_multiple_of(50) {
@@ -146,17 +149,17 @@ impl Consumer {
 
     fn lost(&mut self, cx: &mut ClientContext<'_>) {
         self.asked = None;
-        self.routes = Routes::default();
+        self.routes.leaders.clear();
         cx.timers.push((20_000, ClientTimer::Next));
     }
 }
 
-fn want(fetch_offset: Offset) -> FetchPartition {
+fn want(fetch_offset: Offset, current_leader_epoch: LeaderEpoch) -> FetchPartition {
     FetchPartition {
         fetch_offset,
         log_start_offset: -1,
         max_bytes: 64 << 10,
-        current_leader_epoch: LeaderEpoch::NONE,
+        current_leader_epoch,
         last_fetched_epoch: LeaderEpoch::NONE,
     }
 }

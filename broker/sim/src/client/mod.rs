@@ -10,7 +10,7 @@ use crate::message::{Answer, Body, Request};
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::trace::{Address, Line};
-use ottla_types::{BrokerId, TopicIdPartition};
+use ottla_types::{BrokerId, LeaderEpoch, TopicIdPartition};
 use std::collections::BTreeMap;
 
 /// What a client wants to be woken for.
@@ -90,11 +90,21 @@ impl Client {
 #[derive(Debug, Default)]
 struct Routes {
     leaders: BTreeMap<TopicIdPartition, BrokerId>,
+    /// The newest epoch heard of: an older leader is not believed any more (KIP-320).
+    epochs: BTreeMap<TopicIdPartition, LeaderEpoch>,
 }
 
 impl Routes {
-    fn take(&mut self, leaders: Vec<(TopicIdPartition, BrokerId)>) {
-        for (partition, leader) in leaders {
+    fn epoch(&self, partition: TopicIdPartition) -> LeaderEpoch {
+        self.epochs.get(&partition).copied().unwrap_or(LeaderEpoch::NONE)
+    }
+
+    fn take(&mut self, leaders: Vec<(TopicIdPartition, BrokerId, LeaderEpoch)>) {
+        for (partition, leader, epoch) in leaders {
+            if epoch < self.epoch(partition) {
+                continue;
+            }
+            self.epochs.insert(partition, epoch);
             if leader.is_none() {
                 self.leaders.remove(&partition);
             } else {

@@ -14,11 +14,15 @@ const PRODUCE_TIMEOUT_US: u64 = 1_500_000;
 
 impl Process {
     pub(super) fn handle_metadata(&mut self, cx: &mut Context<'_>, from: Address, number: u64) {
+        if !self.online {
+            return cx.send(from, Body::Answer(number, Answer::Failed(ErrorCode::BrokerNotAvailable)));
+        }
         let mut leaders = Vec::new();
         for (&topic_id, topic) in self.image.topics() {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let index = i32::try_from(index).unwrap_or(i32::MAX);
-                leaders.push((TopicIdPartition { topic_id, partition: index }, partition.leader));
+                let id = TopicIdPartition { topic_id, partition: index };
+                leaders.push((id, partition.leader, partition.leader_epoch));
             }
         }
         cx.send(from, Body::Answer(number, Answer::Metadata(leaders)));
@@ -99,7 +103,7 @@ impl Process {
             number,
             ack: leader.ack(last_offset),
             base_offset,
-            flushed_to: if must_flush { last_offset + 1 } else { 0 },
+            flushed_to: if must_flush && acks == 1 { last_offset + 1 } else { 0 },
             all: acks == -1,
         });
         cx.after(PRODUCE_TIMEOUT_US, Timer::ProduceDeadline(id, ticket));

@@ -7,7 +7,7 @@ use ottla_core::controller::membership;
 use ottla_core::controller::{
     self, AskPermit, BrokerHeartbeat, IsrChange, Outcome, PermitAnswer, RegisterBroker, Reply,
 };
-use ottla_core::metadata::{self, feature};
+use ottla_core::metadata::{self, ImageDelta, feature};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicId};
 use std::collections::BTreeMap;
 
@@ -151,6 +151,7 @@ impl Process {
                 if let Reply::RegisterBroker(Ok(epoch)) = *reply {
                     cx.trace("is registered with epoch {}", &[epoch.0]);
                     self.epoch = epoch;
+                    self.metadata_applied(cx, &ImageDelta::default());
                     again = 1_000;
                 } else {
                     cx.trace("is refused as a broker", &[]);
@@ -184,6 +185,7 @@ impl Process {
                 {
                     cx.trace("must register again", &[]);
                     self.epoch = BrokerEpoch::NONE;
+                    self.previous_epoch = BrokerEpoch::NONE;
                     again = 1_000;
                 }
                 _ => again = HEARTBEAT_AGAIN_US,

@@ -122,6 +122,8 @@ pub struct Process {
     pub(super) uncommitted: VecDeque<(u64, Address, u64, Answer)>,
     /// This broker's registration.
     pub epoch: BrokerEpoch,
+    /// The image holds this registration: what it says about replicas is new enough to act on.
+    pub(super) online: bool,
     pub(super) asked_controller: bool,
     pub(super) previous_epoch: BrokerEpoch,
     /// It was told to stop when it may.
@@ -173,6 +175,7 @@ impl Process {
             term: 0,
             uncommitted: VecDeque::new(),
             epoch: BrokerEpoch::NONE,
+            online: false,
             asked_controller: false,
             previous_epoch,
             wants_stop: false,
@@ -188,7 +191,6 @@ impl Process {
             questions: BTreeMap::new(),
             next_number: run << 32,
         };
-        process.apply_whole_image(cx);
         for (delay, timer) in
             [(50_000, Timer::QuorumTick), (1_000, Timer::Heartbeat), (REPLICA_TICK_US, Timer::ReplicaTick)]
         {

@@ -7,6 +7,7 @@ use crate::trace::Address;
 use bytes::Bytes;
 use ottla_core::controller::{Controller, Rules};
 use ottla_core::metadata::{self, Image, ImageDelta};
+use ottla_core::planted::{self, Bug};
 use ottla_core::quorum::{Committed, Effect, Payload, Persist, Snapshot};
 use ottla_storage::MetadataLogError;
 
@@ -20,9 +21,7 @@ impl Process {
             self.drain_quorum(cx, &mut delta);
         }
         self.take_control(cx);
-        if !delta.is_empty() {
-            self.apply_delta(cx, &delta);
-        }
+        self.metadata_applied(cx, &delta);
         self.answer_committed(cx);
     }
 
@@ -46,7 +45,11 @@ impl Process {
             Effect::Persist(persist) => {
                 let delay = cx.sync_us();
                 cx.after(delay, Timer::Persisted(persist.number));
+                let number = persist.number;
                 self.unwritten = Some(persist);
+                if planted::is(Bug::VoteBeforeFlush) {
+                    self.quorum.persisted(number);
+                }
             }
             Effect::Send { to, bytes } => cx.send(Address::Broker(to.broker().0), Body::Consensus(bytes)),
             Effect::Apply(entries) => {
@@ -83,7 +86,9 @@ impl Process {
             let _ = error;
             return;
         }
-        self.quorum.persisted(number);
+        if !planted::is(Bug::VoteBeforeFlush) {
+            self.quorum.persisted(number);
+        }
         self.run_quorum(cx);
     }
 

@@ -6,6 +6,7 @@ use crate::message::Answer;
 use crate::observation::Observation;
 use ottla_core::controller::{self, AlteredPartitions, Reply};
 use ottla_core::metadata::{Image, ImageDelta, PartitionImage};
+use ottla_core::planted::{self, Bug};
 use ottla_core::replication::{
     Altered, BrokerStatus, Config, Effect, Follow, FollowerLog, Leader, LogPosition, PartitionChange,
     PartitionState,
@@ -63,14 +64,32 @@ pub(super) fn follower_log(log: &Log) -> FollowerLog {
 }
 
 impl Process {
-    /// The image as it was recovered: everything is new.
-    pub(super) fn apply_whole_image(&mut self, cx: &mut Context<'_>) {
+    /// Acts on the metadata from when it holds this broker's registration on. What was recovered from disk may be
+    /// old: by it the broker could lead what others lead by now.
+    fn go_online(&mut self, cx: &mut Context<'_>) {
+        let known = self.image.broker(self.id).map(|broker| broker.epoch);
+        let is_new = !self.epoch.is_none() && known == Some(self.epoch);
+        if self.online || !(is_new || planted::is(Bug::ActOnOldMetadata)) {
+            return;
+        }
+        self.online = true;
         let delta = ImageDelta::everything(&self.image);
         self.apply_delta(cx, &delta);
     }
 
+    /// What was applied is new to the replicas.
+    pub(super) fn metadata_applied(&mut self, cx: &mut Context<'_>, delta: &ImageDelta) {
+        if self.online {
+            if !delta.is_empty() {
+                self.apply_delta(cx, delta);
+            }
+        } else {
+            self.go_online(cx);
+        }
+    }
+
     /// The metadata changed.
-    pub(super) fn apply_delta(&mut self, cx: &mut Context<'_>, delta: &ImageDelta) {
+    fn apply_delta(&mut self, cx: &mut Context<'_>, delta: &ImageDelta) {
         for &id in &delta.partitions {
             self.apply_partition(cx, id);
         }

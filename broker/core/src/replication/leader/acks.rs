@@ -1,6 +1,7 @@
 //! When a produce request may be answered: a condition as data, checked whenever the high watermark or the ISR moves.
 
 use super::Leader;
+use crate::planted::{self, Bug};
 use ottla_types::{ErrorCode, LeaderEpoch, Offset};
 
 /// What a produce request with `acks=all` waits for.
@@ -66,7 +67,10 @@ impl Leader {
     #[inline]
     #[must_use]
     pub fn check_ack(&self, ack: Ack) -> AckState {
-        if ack.since_epoch != self.since_epoch {
+        if planted::is(Bug::AckBeforeReplication) {
+            return AckState::Done;
+        }
+        if ack.since_epoch != self.since_epoch && !planted::is(Bug::AnswerForAnotherTenure) {
             return AckState::Failed(ErrorCode::NotLeaderOrFollower);
         }
         if self.high_watermark < ack.required_offset {

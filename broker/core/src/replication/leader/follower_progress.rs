@@ -1,6 +1,7 @@
 //! What a leader knows about one follower's log (Kafka's `Replica`).
 
 use super::super::partition_state::BrokerStatus;
+use crate::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, Offset};
 
 /// One follower as its leader sees it.
@@ -74,7 +75,7 @@ impl FollowerProgress {
             (Some(status), Some(fetched)) => !fetched.is_none() && status.epoch > fetched,
             _ => false,
         };
-        if restarted {
+        if restarted && !planted::is(Bug::ForgetBrokerEpoch) {
             self.log_end_offset = None;
             self.fetch_epoch = None;
         }
@@ -96,6 +97,7 @@ impl FollowerProgress {
     /// fetches come from the incarnation that the metadata knows.
     pub(super) fn is_eligible(&self) -> bool {
         let (Some(status), Some(fetched)) = (self.status, self.fetch_epoch) else { return false };
-        status.may_join_isr() && (fetched.is_none() || fetched == status.epoch)
+        let is_current = fetched.is_none() || fetched == status.epoch || planted::is(Bug::ForgetBrokerEpoch);
+        status.may_join_isr() && is_current
     }
 }

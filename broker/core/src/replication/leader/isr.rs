@@ -4,6 +4,7 @@
 //! still does. So whichever way the answer goes, nothing was called committed that a member of the ISR lacks.
 
 use super::{Effect, FollowerProgress, Leader};
+use crate::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch};
 
 /// Waits before a proposal that failed or was refused is made again.
@@ -188,7 +189,8 @@ impl Leader {
     pub(super) fn may_join(&self, now_ms: u64, follower: &FollowerProgress) -> bool {
         let has_all = follower
             .log_end_offset
-            .is_some_and(|end| end >= self.high_watermark && end >= self.epoch_start_offset);
+            .is_some_and(|end| end >= self.high_watermark && end >= self.epoch_start_offset)
+            || planted::is(Bug::JoinIsrTooEarly);
         has_all
             && !self.isr.contains(&follower.broker)
             && follower.is_eligible()
@@ -219,6 +221,14 @@ impl Leader {
 
     #[inline]
     pub(super) fn in_maximal_isr(&self, broker: BrokerId) -> bool {
+        if planted::is(Bug::ExpandAfterTheAnswer) {
+            return self.isr.contains(&broker);
+        }
+        if planted::is(Bug::ShrinkBeforeTheAnswer)
+            && let Some(pending) = &self.pending
+        {
+            return pending.request.new_isr.iter().any(|member| member.broker == broker);
+        }
         self.isr.contains(&broker)
             || self.pending.as_ref().is_some_and(|pending| pending.joining.contains(&broker))
     }

@@ -19,6 +19,7 @@ pub use follower_progress::FollowerProgress;
 pub use isr::{AlterPartition, Altered, IsrMember};
 
 use super::partition_state::{Brokers, InvalidEpoch, PartitionChange, PartitionState, check_leader_epoch};
+use crate::planted::{self, Bug};
 use isr::Pending;
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
 
@@ -282,7 +283,7 @@ impl Leader {
     pub fn handle_append(&mut self, now_ms: u64, log_end_offset: Offset) {
         debug_assert!(log_end_offset >= self.log_end_offset, "a leader never truncates");
         self.log_end_offset = log_end_offset;
-        if !self.config.count_flushed_only {
+        if !self.config.count_flushed_only || planted::is(Bug::AnswerBeforeFlush) {
             self.advance_high_watermark(now_ms);
         }
     }
@@ -389,7 +390,8 @@ impl Leader {
     /// are only held up by the high watermark running away from them.
     #[inline]
     fn advance_high_watermark(&mut self, now_ms: u64) {
-        let own_end = if self.config.count_flushed_only { self.flushed_offset } else { self.log_end_offset };
+        let flushed_only = self.config.count_flushed_only && !planted::is(Bug::AnswerBeforeFlush);
+        let own_end = if flushed_only { self.flushed_offset } else { self.log_end_offset };
         let mut committed = own_end;
         if !self.followers.is_empty() {
             if self.is_under_min_isr() {
@@ -403,6 +405,11 @@ impl Leader {
                     committed = end;
                 }
             }
+        }
+        if planted::is(Bug::CountOnlyTheFastest)
+            && let Some(fastest) = self.followers.iter().filter_map(|follower| follower.log_end_offset).max()
+        {
+            committed = fastest.min(own_end);
         }
         if committed > self.high_watermark {
             self.high_watermark = committed;

@@ -1,0 +1,92 @@
+//! Mistakes made on purpose, to see whether the simulation finds them.
+//!
+//! Without the feature `planted` every question here is answered with a constant `false` and costs nothing. With it,
+//! a thread may choose one mistake that the machines it runs then make.
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// `acks=all` is answered as soon as the leader has the records.
+    AckBeforeReplication,
+    /// The high watermark is the end of the fastest in-sync replica.
+    CountOnlyTheFastest,
+    /// Requests of any leader epoch are taken.
+    ForgetLeaderEpoch,
+    /// Diverging logs are not truncated.
+    SkipTruncation,
+    /// A replica joins the ISR before it has caught up.
+    JoinIsrTooEarly,
+    /// What is proposed to leave the ISR is not waited for any more.
+    ShrinkBeforeTheAnswer,
+    /// What is proposed to join the ISR is not waited for yet.
+    ExpandAfterTheAnswer,
+    /// A leader's own records count before they are on disk.
+    AnswerBeforeFlush,
+    /// A follower asks for more before it has flushed.
+    FetchBeforeFlush,
+    /// A replaced incarnation of a follower counts on.
+    ForgetBrokerEpoch,
+    /// A permit is given while another is out.
+    PermitTwice,
+    /// A restarted node goes by the members of its last snapshot.
+    ForgetMembers,
+    /// A starting broker acts on the metadata that it finds on its disk.
+    ActOnOldMetadata,
+    /// The consensus is told that something is on disk before it is.
+    VoteBeforeFlush,
+    /// An append is answered with success although another leader was in between.
+    AnswerForAnotherTenure,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 15] = [
+        Bug::AckBeforeReplication,
+        Bug::CountOnlyTheFastest,
+        Bug::ForgetLeaderEpoch,
+        Bug::SkipTruncation,
+        Bug::JoinIsrTooEarly,
+        Bug::ShrinkBeforeTheAnswer,
+        Bug::ExpandAfterTheAnswer,
+        Bug::AnswerBeforeFlush,
+        Bug::FetchBeforeFlush,
+        Bug::ForgetBrokerEpoch,
+        Bug::PermitTwice,
+        Bug::ForgetMembers,
+        Bug::ActOnOldMetadata,
+        Bug::VoteBeforeFlush,
+        Bug::AnswerForAnotherTenure,
+    ];
+}
+
+#[cfg(feature = "planted")]
+mod chosen {
+    use super::Bug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// This thread's machines make this mistake from now on, or none.
+    pub fn choose(bug: Option<Bug>) {
+        CHOSEN.set(bug);
+    }
+
+    /// Is this mistake to be made?
+    #[must_use]
+    pub fn is(bug: Bug) -> bool {
+        CHOSEN.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use chosen::{choose, is};
+
+/// Is this mistake to be made? Never.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+#[must_use]
+pub const fn is(_bug: Bug) -> bool {
+    false
+}
