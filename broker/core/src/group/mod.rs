@@ -13,6 +13,7 @@ pub mod consumer_protocol;
 pub mod coordinator;
 #[cfg(test)]
 mod harness;
+mod image;
 pub mod offsets;
 pub mod records;
 pub mod settings;

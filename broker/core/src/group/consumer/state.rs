@@ -56,6 +56,8 @@ pub struct Group {
     has_partition_metadata: bool,
     /// Soft: the version of the topics against which the group was last checked.
     pub(super) checked_version: Option<i64>,
+    /// Soft: when that was, in milliseconds of the wall clock.
+    pub(super) checked_at_ms: TimestampMs,
 }
 
 impl Group {
@@ -75,6 +77,7 @@ impl Group {
             owners: HashMap::new(),
             has_partition_metadata: false,
             checked_version: None,
+            checked_at_ms: TimestampMs::MIN,
         }
     }
 
@@ -110,8 +113,9 @@ impl Group {
     }
 
     /// Nothing is to do for this version of the topics.
-    pub(in crate::group) const fn topics_checked(&mut self, version: i64) {
+    pub(in crate::group) const fn topics_checked(&mut self, version: i64, at_ms: TimestampMs) {
         self.checked_version = Some(version);
+        self.checked_at_ms = at_ms;
     }
 
     /// Who owns a partition, or still holds one it must give up.

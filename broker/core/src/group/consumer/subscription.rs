@@ -60,8 +60,10 @@ pub(super) fn refresh_regexes(draft: &mut Draft<'_>, turn: &Turn<'_>) -> Result<
         let group = Arc::clone(&draft.group().id);
         if let Some(known) = draft.group().regexes.get(&regex) {
             let age_ms = turn.at.wall_ms.saturating_sub(known.timestamp_ms);
+            let looked_ms =
+                turn.at.wall_ms.saturating_sub(known.timestamp_ms.max(draft.group().checked_at_ms));
             let changed = turn.topics.version() > known.version;
-            if changed && (0..REGEX_MIN_REFRESH_MS).contains(&age_ms) {
+            if changed && (0..REGEX_MIN_REFRESH_MS).contains(&looked_ms) {
                 current = false;
                 continue;
             }

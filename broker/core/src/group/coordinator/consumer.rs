@@ -69,7 +69,9 @@ impl Parts<'_> {
                 group.dismiss_all(turn, ErrorCode::RebalanceInProgress);
                 group.cancel_timers(turn);
             }
-            Some(Group::Consumer(group)) if current => group.topics_checked(turn.topics.version()),
+            Some(Group::Consumer(group)) if current => {
+                group.topics_checked(turn.topics.version(), turn.at.wall_ms);
+            }
             _ => {}
         }
         Ok(reply)
