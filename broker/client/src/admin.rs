@@ -5,11 +5,13 @@
 
 mod cluster;
 mod configs;
+mod groups;
 mod offsets;
 mod topics;
 
 pub use cluster::{ClusterDescription, LogDir, NodeDescription, ReplicaSize};
 pub use configs::{AlterOp, ConfigEntry, ConfigResource, ConfigSynonym, ResourceKind};
+pub use groups::{CommittedOffset, GroupDescription, GroupListing, GroupMember};
 pub use offsets::{OffsetSpec, ResolvedOffset};
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription};
 

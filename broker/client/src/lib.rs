@@ -14,9 +14,9 @@ mod partitioner;
 mod producer;
 
 pub use admin::{
-    Admin, AlterOp, ClusterDescription, ConfigEntry, ConfigResource, ConfigSynonym, CreatedTopic, LogDir,
-    NewTopic, NodeDescription, OffsetSpec, PartitionDescription, ReplicaSize, ResolvedOffset, ResourceKind,
-    TopicDescription,
+    Admin, AlterOp, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSynonym,
+    CreatedTopic, GroupDescription, GroupListing, GroupMember, LogDir, NewTopic, NodeDescription, OffsetSpec,
+    PartitionDescription, ReplicaSize, ResolvedOffset, ResourceKind, TopicDescription,
 };
 pub use client::Client;
 pub use connection::Connection;
