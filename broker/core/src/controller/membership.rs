@@ -73,3 +73,7 @@ const fn voters_for(brokers: usize) -> usize {
 fn is_caught_up(member: &Member, status: &Status) -> bool {
     member.is_recently_active && member.matched + CAUGHT_UP_ENTRIES >= status.committed
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;

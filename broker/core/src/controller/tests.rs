@@ -9,6 +9,7 @@ mod brokers;
 mod configs;
 mod elections;
 mod isr;
+mod large;
 mod permits;
 mod reassign;
 mod topics;

@@ -14,6 +14,8 @@ mod membership;
 pub mod record;
 mod replay;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{DecodeError, FORMAT_VERSION, decode, encode};
 pub use config::{ConfigResource, ConfigResourceKind, ConfigSource, ConfigSynonym, StaticSettings};

@@ -12,6 +12,7 @@ use super::record::{
     RegisterBroker, RemoveTopic,
 };
 use bytes::Bytes;
+use imbl::{OrdMap, OrdSet};
 use ottla_types::{
     BrokerEpoch, BrokerId, DirectoryId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicId, TopicIdPartition,
     Uuid,
@@ -243,9 +244,7 @@ impl Image {
             let key = TopicIdPartition { topic_id: id, partition: change.partition };
             if let Some(replicas) = &change.replicas {
                 for old in partition.replicas.iter().filter(|old| !replicas.ids.contains(&old.0)) {
-                    if let Some(set) = self.by_broker.get_mut(old) {
-                        set.remove(&key);
-                    }
+                    forget(&mut self.by_broker, *old, &key);
                 }
                 for &new in &replicas.ids {
                     self.by_broker.entry(BrokerId(new)).or_default().insert(key);
@@ -264,9 +263,7 @@ impl Image {
         for (index, partition) in topic.partitions.iter().enumerate() {
             let key = TopicIdPartition { topic_id: id, partition: index as i32 };
             for replica in &partition.replicas {
-                if let Some(set) = self.by_broker.get_mut(replica) {
-                    set.remove(&key);
-                }
+                forget(&mut self.by_broker, *replica, &key);
             }
             mark(&mut self.leaderless, key, false);
             mark(&mut self.reassigning, key, false);
@@ -293,7 +290,20 @@ impl Image {
     }
 }
 
-fn mark(set: &mut imbl::OrdSet<TopicIdPartition>, key: TopicIdPartition, is_member: bool) {
+/// Takes a partition from a broker; a broker that has none is not in the index.
+fn forget(
+    by_broker: &mut OrdMap<BrokerId, OrdSet<TopicIdPartition>>,
+    broker: BrokerId,
+    key: &TopicIdPartition,
+) {
+    let Some(set) = by_broker.get_mut(&broker) else { return };
+    set.remove(key);
+    if set.is_empty() {
+        by_broker.remove(&broker);
+    }
+}
+
+fn mark(set: &mut OrdSet<TopicIdPartition>, key: TopicIdPartition, is_member: bool) {
     if is_member {
         set.insert(key);
     } else if !set.is_empty() {
