@@ -209,7 +209,10 @@ impl Group {
         if let Some(instance_id) = &about.instance_id {
             self.static_members.insert(Arc::clone(instance_id), Arc::clone(id));
         }
-        self.member_mut(id).about = about.clone();
+        let member = self.member_mut(id);
+        member.about = about.clone();
+        // Kafka keeps the order of the request; the same names in another order are the same subscription.
+        member.about.subscribed_topics.sort_unstable();
     }
 
     fn member_mut(&mut self, id: &Arc<str>) -> &mut Member {

@@ -1,7 +1,11 @@
-//! Helpers that look inside a shard.
+//! Helpers that look inside a shard, and a log that Apache Kafka wrote.
 
 use super::{Group, Shard};
+use crate::group::harness::Harness;
+use crate::group::records::tests::kafka_records;
 use crate::group::{classic, consumer};
+use bytes::Bytes;
+use ottla_types::ProducerId;
 
 pub(in crate::group) fn classic_group<'a>(shard: &'a Shard, id: &str) -> &'a classic::Group {
     match shard.groups.get(id) {
@@ -23,4 +27,61 @@ pub(in crate::group) fn consumer_group<'a>(shard: &'a Shard, id: &str) -> &'a co
 
 pub(in crate::group) fn is_consumer_group(shard: &Shard, id: &str) -> bool {
     matches!(shard.groups.get(id), Some(Group::Consumer(_)))
+}
+
+/// Everything that Apache Kafka 4.3.1 knew when its log was taken.
+#[test]
+fn a_log_that_kafka_wrote_is_loaded() {
+    let mut harness = Harness::new(|_| {});
+    let record = |(key, value): (Vec<u8>, Option<Vec<u8>>)| {
+        (Bytes::from(key), value.map(Bytes::from), ProducerId::NONE)
+    };
+    harness.log = kafka_records().into_iter().map(record).collect();
+    harness.reload();
+    let listed = harness.shard.list_groups(&super::ListFilter::default()).unwrap();
+    let listed: Vec<_> =
+        listed.iter().map(|group| (&*group.group_id, group.group_type.name(), group.state)).collect();
+    let expected = [
+        ("classic-group", "Classic", "Empty"),
+        ("moving-group", "Classic", "Empty"),
+        ("new-group", "Consumer", "Empty"),
+        ("tool-group", "Classic", "Empty"),
+    ];
+    assert_eq!(listed, expected);
+    let offsets = |group| {
+        let topics = harness.shard.committed_offsets(group).unwrap();
+        topics
+            .values()
+            .flat_map(|partitions| partitions.values().map(|known| known.value.offset))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(offsets("classic-group"), [15, 15, 10, 10, 10]);
+    assert_eq!(offsets("new-group"), [15, 15, 10, 10, 10]);
+    assert_eq!(offsets("tool-group"), [0, 0, 0]);
+    assert_eq!(classic_group(&harness.shard, "classic-group").generation_id(), 4);
+    assert_eq!(consumer_group(&harness.shard, "new-group").epoch(), 6);
+}
+
+/// Wherever a coordinator stops reading, the groups are consistent: a broker may die between any two batches.
+#[test]
+fn every_prefix_of_a_log_that_kafka_wrote_is_loaded() {
+    let records = kafka_records();
+    for end in 0..=records.len() {
+        let mut harness = Harness::new(|_| {});
+        let record = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            (Bytes::from(key.clone()), value.clone().map(Bytes::from), ProducerId::NONE)
+        };
+        harness.log = records[..end].iter().map(record).collect();
+        harness.reload();
+        for (id, group) in &harness.shard.groups {
+            match group {
+                Group::Classic(group) => group.assert_consistent(),
+                Group::Consumer(group) if end == records.len() => group.assert_consistent(),
+                Group::Consumer(_) => {
+                    harness.shard.describe_consumer_group(id).unwrap();
+                }
+            }
+        }
+        harness.pass(400_000);
+    }
 }

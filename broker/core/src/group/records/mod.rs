@@ -10,7 +10,7 @@ mod codec;
 mod consumer;
 mod offset;
 #[cfg(test)]
-mod tests;
+pub(in crate::group) mod tests;
 
 pub use classic::{ClassicGroupValue, ClassicMemberValue};
 pub use codec::{Reader, RecordError, Writer};

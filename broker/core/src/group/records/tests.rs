@@ -17,7 +17,7 @@ fn from_hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
-fn kafka_records() -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+pub(in crate::group) fn kafka_records() -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ').unwrap();
         (from_hex(key), (value != "-").then(|| from_hex(value)))
