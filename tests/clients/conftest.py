@@ -26,7 +26,6 @@ def broker():
     """The broker that most tests share, with short checks so that retention can be watched."""
     settings = {
         "log.retention.check.interval.ms": 500,
-        "log.initial.task.delay.ms": 200,
         "num.partitions": 3,
         "group.initial.rebalance.delay.ms": 0,
         "group.consumer.heartbeat.interval.ms": 1000,

@@ -59,7 +59,11 @@ def test_a_bad_setting_is_one_clear_line(start_broker, key, value):
 @ours
 def test_an_unreadable_config_file_is_said(tmp_path):
     done = subprocess.run(
-        [brokers.Ottla.binary(), "broker", "--config", str(tmp_path / "none")], capture_output=True, check=False, timeout=20
+        [brokers.Ottla.binary(), "broker", "--config", str(tmp_path / "none")],
+        capture_output=True,
+        check=False,
+        timeout=20,
+        env=brokers.clean_environment(),
     )
     assert done.returncode != 0
     assert b"none" in done.stderr + done.stdout
@@ -75,8 +79,8 @@ def test_settings_come_from_the_environment_too(start_broker):
 @ours
 def test_the_first_screen_says_where_things_are(start_broker):
     broker = start_broker()
+    eventually(lambda: broker.bootstrap in broker.output())
     text = broker.output()
-    assert broker.bootstrap in text
     assert str(broker.data_dirs[0]) in text
     with broker.wire() as wire:
         assert wire.call("Metadata", {"Topics": []}, 12)["ClusterId"] in text
@@ -235,22 +239,26 @@ def test_a_start_on_a_full_disk_works_and_reads_are_served(start_broker):
 
 @ours
 @pytest.mark.root
-def test_a_directory_that_becomes_read_only_fails_alone(start_broker):
+def test_a_directory_that_became_read_only_is_out_alone(start_broker):
     with small_disk(128) as bad, tempfile.TemporaryDirectory(prefix="ottla-good-") as good:
         broker = start_broker(data_dirs=[Path(good) / "data", bad / "data"])
-        wire = broker.wire()
-        create_topic(wire, "t", 4)
-        wait_for_leader(wire, "t")
+        with broker.wire() as wire:
+            create_topic(wire, "t", 4)
+            wait_for_leader(wire, "t")
+            for index in range(4):
+                assert code(produce(wire, "t", batches.batch([b"x"]), partition=index)) == "NONE"
         on_bad = {int(item.name.rsplit("-", 1)[1]) for item in (bad / "data").glob("t-*")}
         assert len(on_bad) == 2
-        done = subprocess.run(["mount", "-o", "remount,ro", str(bad)], check=False, capture_output=True)
-        if done.returncode != 0:
-            os.chmod(bad, 0o500)
-            pytest.skip("a busy tmpfs cannot be made read-only here")
-        results = {index: code(produce(wire, "t", batches.batch([b"x"]), partition=index)) for index in range(4)}
-        for index, result in results.items():
-            assert (result == "NONE") == (index not in on_bad), results
-        wire.close()
+        broker.stop()
+        subprocess.run(["mount", "-o", "remount,ro", str(bad)], check=True)
+        broker.restart()
+        with broker.wire() as wire:
+            for index in set(range(4)) - on_bad:
+                eventually(lambda: code(produce(wire, "t", batches.batch([b"x"]), partition=index)) == "NONE")
+            for index in on_bad:
+                assert code(produce(wire, "t", batches.batch([b"x"]), partition=index)) != "NONE"
+            states = {item["LogDir"]: code(item) for item in wire.call("DescribeLogDirs", {"Topics": None})["Results"]}
+            assert states == {str(Path(good) / "data"): "NONE", str(bad / "data"): "KAFKA_STORAGE_ERROR"}
 
 
 @ours

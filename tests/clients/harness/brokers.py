@@ -242,6 +242,7 @@ class Kafka(Broker):
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "log.dirs": ",".join(str(item) for item in self.data_dirs),
+            "log.initial.task.delay.ms": 200,
             "offsets.topic.replication.factor": 1,
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
