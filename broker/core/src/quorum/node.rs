@@ -115,10 +115,15 @@ impl Quorum {
         self.raft.store().membership()
     }
 
-    /// True if this node leads and everything that was committed before its term was handed out to be applied: a
-    /// controller may begin its work on the image that results.
+    /// True if this node leads and its whole log was handed out to be applied: a controller may begin its work on the
+    /// image that results. One that began before decides things that are in the log and not in the image.
     #[must_use]
     pub fn is_in_control(&self) -> bool {
+        self.leads_settled() && self.applied == self.raft.raft.raft_log.last_index()
+    }
+
+    /// True if this node leads and everything from before its term was handed out to be applied.
+    fn leads_settled(&self) -> bool {
         let raft = &self.raft.raft;
         raft.state == StateRole::Leader
             && raft.raft_log.term(self.applied).is_ok_and(|term| term == raft.term)
@@ -130,7 +135,7 @@ impl Quorum {
     pub fn can_propose(&self) -> bool {
         let raft = &self.raft.raft;
         let in_flight = raft.raft_log.last_index().saturating_sub(raft.raft_log.committed);
-        self.is_in_control() && raft.lead_transferee.is_none() && in_flight < MAX_UNCOMMITTED_ENTRIES
+        self.leads_settled() && raft.lead_transferee.is_none() && in_flight < MAX_UNCOMMITTED_ENTRIES
     }
 
     /// True if time matters: false for the only node of its quorum, that has nobody to talk to.

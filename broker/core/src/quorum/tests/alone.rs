@@ -52,6 +52,16 @@ fn a_proposal_comes_out_once_it_is_persisted_and_not_before() {
 }
 
 #[test]
+fn a_controller_begins_only_when_nothing_is_under_way() {
+    let (mut quorum, mut disk) = found();
+    run(&mut quorum, &mut disk);
+    quorum.propose(Bytes::from_static(b"a")).unwrap();
+    assert!(quorum.can_propose() && !quorum.is_in_control());
+    run(&mut quorum, &mut disk);
+    assert!(quorum.is_in_control());
+}
+
+#[test]
 fn what_was_committed_comes_out_again_after_a_restart() {
     let (mut quorum, mut disk) = found();
     run(&mut quorum, &mut disk);
