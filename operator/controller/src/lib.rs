@@ -1,1 +1,0 @@
-//! The operator process: observe, plan, apply.

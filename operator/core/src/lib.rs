@@ -1,1 +1,0 @@
-//! Custom resources, validation, object builders, plan and status; pure.
