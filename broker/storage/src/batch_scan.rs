@@ -32,6 +32,8 @@ pub(crate) struct BatchScan<'a> {
     position: u64,
     end: u64,
     next_offset: Offset,
+    /// A segment's offsets lie within what its index can say: 31 bits from its base offset.
+    offset_limit: Offset,
     epoch: i32,
     window: Vec<u8>,
     window_start: u64,
@@ -47,6 +49,7 @@ impl<'a> BatchScan<'a> {
             position,
             end,
             next_offset: min_offset,
+            offset_limit: min_offset.saturating_add(i64::from(i32::MAX)),
             epoch: i32::MIN,
             window: Vec::new(),
             window_start: 0,
@@ -104,6 +107,10 @@ impl<'a> BatchScan<'a> {
         }
         if header.base_offset < self.next_offset {
             return Some(format!("offset {} after offset {}", header.base_offset, self.next_offset - 1));
+        }
+        if header.next_offset() > self.offset_limit {
+            // The CRC does not cover the offset.
+            return Some(format!("offset {} after offset {}", header.last_offset(), self.next_offset - 1));
         }
         if header.leader_epoch < self.epoch {
             return Some(format!("leader epoch {} after leader epoch {}", header.leader_epoch, self.epoch));

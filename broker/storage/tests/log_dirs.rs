@@ -182,3 +182,41 @@ fn a_thousand_partitions_are_made_and_found_quickly() {
     drop(dirs);
     assert!(Path::new(&paths[0]).join("topic-999/partition.metadata").exists());
 }
+
+#[test]
+fn a_lost_topic_id_is_written_again_and_a_stray_directory_is_set_aside() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let (dirs, _) = open(&paths, "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 3);
+    drop(dirs);
+    std::fs::write(paths[0].join("topic-0/partition.metadata"), "").unwrap();
+    let (dirs, _) = open(&paths, "boot");
+    assert_eq!(dirs.logs()[0].1.topic_id, None);
+    create(&dirs, 1);
+    let other = dirs.create(&partition(0), topic(2), None, Arc::new(LogConfig::default()), 1_000);
+    assert!(matches!(other, Err(CreateError::OtherTopic { .. })));
+    std::fs::create_dir(paths[0].join("topic-1")).unwrap();
+    create(&dirs, 2);
+    append_many(&dirs, 1, 1);
+    drop(dirs);
+    let (dirs, report) = open(&paths, "boot");
+    assert_eq!(report.logs, 2);
+    assert!(dirs.logs().iter().all(|(_, hosted)| hosted.topic_id == Some(topic(1))));
+}
+
+#[test]
+fn syncing_in_the_background_counts_only_what_came_since() {
+    let root = tempfile::tempdir().unwrap();
+    let (dirs, _) = open(&[root.path().join("a")], "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 10);
+    let log = dirs.get(&partition(0)).unwrap();
+    let before = log.lock().dirty_bytes();
+    assert_eq!(before, log.lock().size_bytes());
+    dirs.flush_all();
+    assert_eq!(log.lock().dirty_bytes(), 0);
+    append_many(&dirs, 0, 1);
+    assert_eq!(log.lock().dirty_bytes(), before / 10);
+}

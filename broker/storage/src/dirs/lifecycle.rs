@@ -1,6 +1,7 @@
 //! Making partitions and letting them go.
 
 use super::{HostedLog, LogDirs, LogHandle};
+use crate::checkpoint::{Durability, format_partition_metadata, replace_file};
 use crate::config::LogConfig;
 use crate::error::{DiskError, IoContext};
 use crate::log::Log;
@@ -73,8 +74,12 @@ impl LogDirs {
         }
         let mut hosted = self.hosted.write();
         if let Some(existing) = hosted.get_mut(partition) {
-            if let Some(found) = existing.topic_id.filter(|found| *found != topic_id) {
-                return Err(CreateError::OtherTopic { partition: partition.clone(), found });
+            match existing.topic_id {
+                Some(found) if found != topic_id => {
+                    return Err(CreateError::OtherTopic { partition: partition.clone(), found });
+                }
+                Some(_) => {}
+                None => self.name_topic(existing, partition, topic_id)?,
             }
             return Ok(Arc::clone(&existing.log));
         }
@@ -93,6 +98,34 @@ impl LogDirs {
         Ok(log)
     }
 
+    /// Writes the topic's id beside a log that lost it in a crash.
+    fn name_topic(
+        &self,
+        hosted: &mut HostedLog,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+    ) -> Result<(), DiskError> {
+        let dir = &self.dirs[hosted.dir].log_dir;
+        let path = dir.path().join(partition.to_string()).join(names::PARTITION_METADATA);
+        let text = format_partition_metadata(topic_id);
+        let written = replace_file(&*self.disk, &path, text.as_bytes(), Durability::Synced);
+        written.inspect_err(|error| dir.note(error))?;
+        hosted.topic_id = Some(topic_id);
+        Ok(())
+    }
+
+    /// Moves a directory out of the way that nobody knows of.
+    fn set_stray_aside(&self, dir: usize, partition: &TopicPartition) -> Result<(), DiskError> {
+        let root = self.dirs[dir].log_dir.path();
+        let path = root.join(partition.to_string());
+        if !self.disk.exists(&path) {
+            return Ok(());
+        }
+        let stray = root.join(unique_dir_name(partition, names::STRAY_DIR));
+        tracing::warn!(path = %path.display(), to = %stray.display(), "an unknown directory is in the way");
+        self.disk.rename(&path, &stray).during("rename", &path)
+    }
+
     fn create_in(
         &self,
         dir: usize,
@@ -101,6 +134,7 @@ impl LogDirs {
         config: Arc<LogConfig>,
         now: TimestampMs,
     ) -> Result<Log, DiskError> {
+        self.set_stray_aside(dir, partition)?;
         let dir = &self.dirs[dir];
         // What a deleted partition of the same name left behind must not speak for this one.
         dir.log_starts.lock().remove(partition);
@@ -130,7 +164,7 @@ impl LogDirs {
         };
         let dir = &self.dirs[dir];
         let from = dir.log_dir.path().join(partition.to_string());
-        let to = dir.log_dir.path().join(delete_dir_name(partition));
+        let to = dir.log_dir.path().join(unique_dir_name(partition, names::DELETE_DIR));
         let renamed = self.disk.rename(&from, &to).during("rename", &from);
         renamed.inspect_err(|error| dir.log_dir.note(error))?;
         if let Some(gone) = hosted.remove(partition) {
@@ -157,9 +191,9 @@ impl LogDirs {
     }
 }
 
-/// `topic-0.<unique>-delete`, the topic cut where the name would be too long (`LocalLog.logDeleteDirName`).
-fn delete_dir_name(partition: &TopicPartition) -> String {
-    let suffix = format!("-{}.{}{}", partition.partition, Uuid::new_v4().simple(), names::DELETE_DIR);
+/// `topic-0.<unique>-delete` and the like, the topic cut where the name would be too long (`LocalLog.logDeleteDirName`).
+fn unique_dir_name(partition: &TopicPartition, ending: &str) -> String {
+    let suffix = format!("-{}.{}{}", partition.partition, Uuid::new_v4().simple(), ending);
     let room = MAX_NAME_BYTES - suffix.len();
     let topic: String = partition.topic.chars().take(room.min(partition.topic.len())).collect();
     format!("{topic}{suffix}")
@@ -172,8 +206,8 @@ mod tests {
     #[test]
     fn the_name_of_a_deleted_partition_fits_a_file_system() {
         let long = TopicPartition::new("t".repeat(249), 12_345);
-        assert_eq!(delete_dir_name(&long).len(), MAX_NAME_BYTES);
-        let short = delete_dir_name(&TopicPartition::new("t", 0));
+        assert_eq!(unique_dir_name(&long, names::DELETE_DIR).len(), MAX_NAME_BYTES);
+        let short = unique_dir_name(&TopicPartition::new("t", 0), names::DELETE_DIR);
         assert!(short.starts_with("t-0.") && short.ends_with("-delete"), "{short}");
         assert_eq!(names::parse_partition_dir(&short), None);
     }

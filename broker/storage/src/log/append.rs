@@ -1,7 +1,6 @@
 //! Appending: offsets assigned, one write, then the books.
 
 use super::Log;
-use crate::checkpoint::Durability;
 use crate::error::{AppendError, DiskError};
 use crate::producer_state::Verdict;
 use crate::segment::Segment;
@@ -224,9 +223,10 @@ impl Log {
             position += summary.total_bytes as u64;
             self.log_end_offset = summary.next_offset();
         }
+        self.dirty_bytes += total;
         self.unflushed_since.get_or_insert(now);
         if self.epochs_dirty {
-            let _ = self.save_epochs(Durability::Cached);
+            let _ = self.save_epochs();
         }
         if flush_due {
             let (place, active) = self.active_mut();

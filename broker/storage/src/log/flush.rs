@@ -1,13 +1,13 @@
 //! Syncing, planned under the lock and done without it. Many appends share one sync.
 
 use super::Log;
-use crate::checkpoint::Durability;
 use crate::disk::Disk;
 use crate::error::{DiskError, IoContext, LogError};
 use crate::names;
 use crate::segment::NamedFile;
 use ottla_types::{Offset, TimestampMs};
 use parking_lot::Mutex;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub struct FlushPlan {
     truncations: u64,
     /// The changes of the directory that are part of it.
     dir_changes: u64,
+    dirty_bytes: u64,
     unflushed_since: Option<TimestampMs>,
 }
 
@@ -33,6 +34,16 @@ impl FlushPlan {
     #[must_use]
     pub fn upto(&self) -> Offset {
         self.upto
+    }
+
+    /// Adds a file, if there is one.
+    fn add(&mut self, path: PathBuf) -> Result<(), DiskError> {
+        match self.disk.open(&path) {
+            Ok(file) => self.files.push((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(DiskError::new("open", path, error)),
+        }
+        Ok(())
     }
 
     /// Syncs. To be called without the log's lock.
@@ -112,14 +123,10 @@ impl Log {
         Ok(Some(self.noted(plan)?))
     }
 
-    /// Bytes from the segment of the recovery point on: what a crash of the machine would have us read, at most.
+    /// Bytes behind the recovery point: what a crash of the machine would have us verify, at most.
     #[must_use]
     pub fn dirty_bytes(&self) -> u64 {
-        if self.recovery_point >= self.log_end_offset {
-            return 0;
-        }
-        let first = self.segment_index(self.recovery_point).unwrap_or(0);
-        self.segments[first..].iter().map(|segment| segment.size_bytes).sum()
+        self.dirty_bytes
     }
 
     /// Wall clock of the oldest append that is not flushed.
@@ -132,15 +139,13 @@ impl Log {
         let (place, active) = self.active_mut();
         active.flush_indexes(place)?;
         if self.epochs_dirty {
-            self.save_epochs(Durability::Cached)?;
+            self.save_epochs()?;
         }
+        // The snapshot need not be synced: without it more headers are read, and nothing is lost.
         self.take_snapshot()?;
         let mut plan = self.plan(true)?;
-        for name in
-            [names::LEADER_EPOCH_CHECKPOINT.to_owned(), names::segment_file(plan.upto, names::SNAPSHOT)]
-        {
-            let path = self.dir.join(name);
-            plan.files.push((path.clone(), plan.disk.open(&path).during("open", &path)?));
+        if self.epochs_unsynced {
+            plan.add(self.dir.join(names::LEADER_EPOCH_CHECKPOINT))?;
         }
         Ok(plan)
     }
@@ -157,13 +162,16 @@ impl Log {
             }
         }
         let mut dirs = Vec::new();
-        if self.dir_changes != self.dir_changes_synced || is_checkpoint {
+        let is_first = self.dir_changes_synced == 0;
+        if self.dir_changes != self.dir_changes_synced || (is_checkpoint && self.epochs_unsynced) {
             dirs.push(self.dir.clone());
+        }
+        if is_first {
             dirs.push(self.log_dir.path().to_owned());
         }
         let disk = Arc::clone(self.log_dir.disk());
         let unflushed_since = self.unflushed_since.take();
-        Ok(FlushPlan {
+        let mut plan = FlushPlan {
             disk,
             files,
             dirs,
@@ -171,8 +179,13 @@ impl Log {
             is_checkpoint,
             truncations: self.truncations,
             dir_changes: self.dir_changes,
+            dirty_bytes: self.dirty_bytes,
             unflushed_since,
-        })
+        };
+        if is_first {
+            plan.add(self.dir.join(names::PARTITION_METADATA))?;
+        }
+        Ok(plan)
     }
 
     /// Notes that a plan's sync succeeded.
@@ -184,6 +197,8 @@ impl Log {
         let upto = plan.upto.min(self.log_end_offset);
         self.flushed_offset = self.flushed_offset.max(upto);
         if plan.is_checkpoint {
+            self.dirty_bytes = self.dirty_bytes.saturating_sub(plan.dirty_bytes);
+            self.epochs_unsynced &= self.dir_changes != plan.dir_changes;
             self.recovery_point = self.recovery_point.max(upto);
         }
     }

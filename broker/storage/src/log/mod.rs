@@ -63,12 +63,16 @@ pub struct Log {
     truncations: u64,
     /// Held by the one who syncs; the others wait for it and find their records synced.
     sync_turn: Arc<Mutex<()>>,
+    /// Bytes appended behind the recovery point; after opening, what may be there at most.
+    dirty_bytes: u64,
     /// Counts changes of the directory's entries, and those that are on disk.
     dir_changes: u64,
     dir_changes_synced: u64,
     epochs: LeaderEpochCache,
     /// The epochs in memory are not those in the file.
     epochs_dirty: bool,
+    /// The file's content may not be on disk.
+    epochs_unsynced: bool,
     producers: ProducerStates,
     snapshots: producers::Snapshots,
     hints: Hints,
@@ -184,7 +188,7 @@ impl Log {
             self.epochs_dirty = true;
             // An epoch of an empty log is not worth a file: the first append writes it.
             if self.log_end_offset > 0 {
-                self.save_epochs(Durability::Cached)?;
+                self.save_epochs()?;
             }
         }
         Ok(())
@@ -199,6 +203,11 @@ impl Log {
     #[must_use]
     pub fn offline_reason(&self) -> Option<&str> {
         self.corrupt.as_deref().or_else(|| self.log_dir.offline_reason())
+    }
+
+    /// Gives all files back, until they are needed.
+    pub(crate) fn release_files(&mut self) {
+        self.segments.iter_mut().for_each(Segment::release);
     }
 
     fn check_online(&self) -> Result<(), LogError> {
@@ -237,12 +246,14 @@ impl Log {
         self.segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)
     }
 
-    fn save_epochs(&mut self, durability: Durability) -> Result<(), DiskError> {
+    fn save_epochs(&mut self) -> Result<(), DiskError> {
         let path = self.dir.join(names::LEADER_EPOCH_CHECKPOINT);
         let text = format_epochs(self.epochs.entries());
-        let written = replace_file(&**self.log_dir.disk(), &path, text.as_bytes(), durability);
+        let written = replace_file(&**self.log_dir.disk(), &path, text.as_bytes(), Durability::Cached);
         self.noted(written)?;
         self.epochs_dirty = false;
+        self.epochs_unsynced = true;
+        self.dir_changes += 1;
         Ok(())
     }
 

@@ -3,9 +3,7 @@
 use super::Log;
 use super::producers::Snapshots;
 use super::read::Hints;
-use crate::checkpoint::{
-    Durability, format_partition_metadata, parse_epochs, parse_partition_metadata, read_text,
-};
+use crate::checkpoint::{format_partition_metadata, parse_epochs, parse_partition_metadata, read_text};
 use crate::config::LogConfig;
 use crate::dirs::LogDir;
 use crate::disk::{DirEntry, Disk, write_all_at};
@@ -94,6 +92,12 @@ impl Log {
             let start = log.log_start_offset;
             log.truncate_fully_and_start_at(start, now).map_err(open_error)?;
         }
+        let first_dirty = log.segment_index(log.recovery_point).unwrap_or(0);
+        if log.recovery_point < log.log_end_offset {
+            log.dirty_bytes = log.segments[first_dirty..].iter().map(|segment| segment.size_bytes).sum();
+        }
+        // Many logs are opened, and few of them used at once.
+        log.release_files();
         Ok((log, report))
     }
 
@@ -136,11 +140,13 @@ impl Log {
             unflushed_since: None,
             truncations: 0,
             sync_turn: Arc::default(),
+            dirty_bytes: 0,
             // Who made the files may have died before the directory was synced.
             dir_changes: 1,
             dir_changes_synced: 0,
             epochs: LeaderEpochCache::default(),
             epochs_dirty: false,
+            epochs_unsynced: true,
             producers: ProducerStates::default(),
             snapshots: Snapshots::default(),
             hints: Hints::default(),
@@ -236,7 +242,7 @@ impl Log {
         let sealed = active.seal(place);
         self.noted(sealed)?;
         if self.epochs_dirty && self.log_end_offset > 0 {
-            self.save_epochs(Durability::Cached)?;
+            self.save_epochs()?;
         }
         self.snapshot_if_behind()?;
         for path in self.deleted_files.drain(..).map(|(path, _)| path) {
@@ -249,7 +255,7 @@ impl Log {
     /// Gives its files back and refuses everything from now on.
     pub(crate) fn detach(&mut self, reason: &str) {
         self.corrupt.get_or_insert_with(|| reason.to_owned());
-        self.segments.iter_mut().for_each(Segment::release);
+        self.release_files();
     }
 }
 

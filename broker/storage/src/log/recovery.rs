@@ -10,7 +10,6 @@
 use super::open::{open_error, read_error};
 use super::{Log, Recovery, RecoveryReport};
 use crate::batch_scan::{BatchScan, Step, check_crc};
-use crate::checkpoint::Durability;
 use crate::disk::{DiskFile, read_full_at};
 use crate::error::{IoContext, OpenError};
 use crate::names;
@@ -53,7 +52,7 @@ impl Log {
             self.rebuild_epochs()?;
         }
         if self.epochs_dirty && self.log_end_offset > 0 {
-            self.save_epochs(Durability::Cached)?;
+            self.save_epochs()?;
         }
         Ok(report)
     }
@@ -145,7 +144,8 @@ impl Log {
         let (place, segment) = self.segment(index);
         let path = place.file(segment.base_offset, names::LOG);
         let file = segment.file(place)?;
-        let follows = whole_batch_behind(&*file, bad.position, segment.size_bytes, bad.next_offset);
+        // From the segment's base: the offset of the batch in front may be what was damaged.
+        let follows = whole_batch_behind(&*file, bad.position, segment.size_bytes, segment.base_offset);
         if let Some(follows) = follows.during("read", &path)?
             && !has_lost_sector(&*file, bad.position, follows).during("read", &path)?
         {
@@ -197,7 +197,7 @@ fn whole_batch_behind(
     file: &dyn DiskFile,
     bad: u64,
     end: u64,
-    next_offset: Offset,
+    base_offset: Offset,
 ) -> io::Result<Option<u64>> {
     const WINDOW_BYTES: usize = 1 << 20;
     let end_of_search = end.min(bad.saturating_add(SEARCH_BYTES));
@@ -210,7 +210,7 @@ fn whole_batch_behind(
             break;
         }
         for at in 0..=read - HEADER_BYTES {
-            let Some(header) = plausible(&window[at..read], next_offset, end - start - at as u64) else {
+            let Some(header) = plausible(&window[at..read], base_offset, end - start - at as u64) else {
                 continue;
             };
             if check_crc(file, start + at as u64, &header)?.is_none() {
@@ -222,13 +222,13 @@ fn whole_batch_behind(
     Ok(None)
 }
 
-fn plausible(bytes: &[u8], next_offset: Offset, left: u64) -> Option<BatchHeader> {
+fn plausible(bytes: &[u8], base_offset: Offset, left: u64) -> Option<BatchHeader> {
     // The magic byte first: nearly all places end here.
     if bytes[16] != 2 {
         return None;
     }
     let header = BatchHeader::parse(bytes).ok()?;
-    let near = (next_offset..next_offset.saturating_add(i64::from(i32::MAX))).contains(&header.base_offset);
+    let near = (base_offset..base_offset.saturating_add(i64::from(i32::MAX))).contains(&header.base_offset);
     (near && header.last_offset_delta >= 0 && header.total_bytes() as u64 <= left).then_some(header)
 }
 

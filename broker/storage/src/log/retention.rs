@@ -1,7 +1,6 @@
 //! Rolling to new segments and letting old ones go.
 
 use super::Log;
-use crate::checkpoint::Durability;
 use crate::error::{DiskError, LogError};
 use crate::segment::Segment;
 use ottla_types::{Offset, TimestampMs};
@@ -146,7 +145,7 @@ impl Log {
         self.epochs_dirty |= self.epochs.truncate_from_start(self.log_start_offset);
         if self.epochs_dirty {
             // Not worth failing for: what is behind the start is cut off again when the log is opened.
-            let _ = self.save_epochs(Durability::Cached);
+            let _ = self.save_epochs();
         }
         self.retain_snapshots(|offset| offset >= start);
         Ok(())

@@ -1,7 +1,6 @@
 //! Cutting the log's end off, and starting it anew.
 
 use super::Log;
-use crate::checkpoint::Durability;
 use crate::error::{DiskError, IoContext, LogError, ReadError};
 use crate::names;
 use crate::segment::Segment;
@@ -57,7 +56,7 @@ impl Log {
         self.recovery_point = self.recovery_point.min(end_offset);
         self.flushed_offset = self.flushed_offset.min(end_offset);
         if self.epochs.truncate_from_end(end_offset) {
-            self.save_epochs(Durability::Cached)?;
+            self.save_epochs()?;
         }
         self.retain_snapshots(|at| at <= end_offset);
         self.load_producers(end_offset)?;
@@ -93,11 +92,12 @@ impl Log {
         self.recovery_point = offset;
         self.flushed_offset = offset;
         self.unflushed_since = None;
+        self.dirty_bytes = 0;
         self.producers = Default::default();
         self.retain_snapshots(|_| false);
         if !self.epochs.entries().is_empty() {
             self.epochs.clear();
-            self.save_epochs(Durability::Cached)?;
+            self.save_epochs()?;
         }
         Ok(())
     }
