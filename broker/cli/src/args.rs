@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Produce(commands::produce::ProduceArgs),
     /// Read records of topics.
     Consume(Box<commands::consume::ConsumeArgs>),
+    /// Look at consumer groups, and move or delete their offsets.
+    #[command(visible_alias = "groups")]
+    Group(commands::group::GroupArgs),
     /// Look at and change settings of topics and brokers.
     Config(commands::config::ConfigArgs),
     /// Look into the files of a data directory.

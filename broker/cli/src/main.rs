@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Topic(args) => client(commands::topic::run(args)),
         Command::Produce(args) => client(commands::produce::run(args)),
         Command::Consume(args) => client(commands::consume::run(args)),
+        Command::Group(args) => client(commands::group::run(args)),
         Command::Cluster(args) => client(commands::cluster::run(args)),
     };
     exit::code_of(done)

@@ -133,7 +133,11 @@ async fn get(args: GetArgs) -> anyhow::Result<()> {
         bail!("{unknown} is not a setting of that; `ottla config keys` lists them");
     }
     let all = args.all || !args.keys.is_empty();
-    entries.retain(|entry| all || entry.is_set() || entry.source == "STATIC_BROKER_CONFIG");
+    let of_brokers = args.resource.kind == ResourceKind::Broker;
+    let set_for_all = |entry: &ConfigEntry| of_brokers && entry.source == "DYNAMIC_DEFAULT_BROKER_CONFIG";
+    entries.retain(|entry| {
+        all || entry.is_set() || set_for_all(entry) || entry.source == "STATIC_BROKER_CONFIG"
+    });
     if args.output.is_json() {
         return Ok(output::json(&entries.iter().map(as_json).collect())?);
     }

@@ -130,7 +130,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<()> {
 
 /// The files to read at `path`, oldest segment first.
 fn files(path: &Path, indexes: bool) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
+    if !std::fs::metadata(path).with_context(|| path.display().to_string())?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
