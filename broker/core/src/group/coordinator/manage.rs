@@ -24,8 +24,8 @@ impl GroupType {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Classic => "Classic",
-            Self::Consumer => "Consumer",
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
         }
     }
 }

@@ -42,10 +42,10 @@ fn a_log_that_kafka_wrote_is_loaded() {
     let listed: Vec<_> =
         listed.iter().map(|group| (&*group.group_id, group.group_type.name(), group.state)).collect();
     let expected = [
-        ("classic-group", "Classic", "Empty"),
-        ("moving-group", "Classic", "Empty"),
-        ("new-group", "Consumer", "Empty"),
-        ("tool-group", "Classic", "Empty"),
+        ("classic-group", "classic", "Empty"),
+        ("moving-group", "classic", "Empty"),
+        ("new-group", "consumer", "Empty"),
+        ("tool-group", "classic", "Empty"),
     ];
     assert_eq!(listed, expected);
     let offsets = |group| {
