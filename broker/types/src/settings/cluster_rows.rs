@@ -38,13 +38,13 @@ pub(super) const ROWS: &[Setting] = &[
     row("controller.quorum.election.backoff.max.ms", Kind::Int, "1000", at_least(0), High, ReadOnly)
         .ignored("Longest wait before another election of the metadata quorum."),
     row("controller.quorum.election.timeout.ms", Kind::Int, "1000", at_least(0), High, ReadOnly)
-        .applied("Time a voter waits for votes before it tries again."),
+        .later("Time a voter waits for votes before it tries again."),
     row("controller.quorum.fetch.max.bytes", Kind::Int, "1048576", at_least(1), Low, ReadOnly)
         .ignored("Most bytes of one fetch of the metadata log."),
     row("controller.quorum.fetch.snapshot.max.bytes", Kind::Int, "1048576", at_least(1), Low, ReadOnly)
         .ignored("Most bytes of one piece of a metadata snapshot."),
     row("controller.quorum.fetch.timeout.ms", Kind::Int, "2000", at_least(0), High, ReadOnly)
-        .applied("Silence of the quorum's leader after which a voter starts an election."),
+        .later("Silence of the quorum's leader after which a voter starts an election."),
     row("controller.quorum.request.timeout.ms", Kind::Int, "2000", at_least(0), Medium, ReadOnly)
         .ignored("Time a voter waits for another's answer."),
     row("controller.quorum.retry.backoff.ms", Kind::Int, "20", at_least(0), Low, ReadOnly)
@@ -67,9 +67,9 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .applied("Bytes per second that throttled followers may fetch, for this broker."),
+    .later("Bytes per second that throttled followers may fetch, for this broker."),
     row("initial.broker.registration.timeout.ms", Kind::Int, "60000", ANY, Medium, ReadOnly)
-        .applied("Time a starting broker tries to register before it gives up."),
+        .later("Time a starting broker tries to register before it gives up."),
     row("inter.broker.listener.name", Kind::String, NONE, ANY, Medium, ReadOnly)
         .applied("Listener that brokers use among themselves."),
     row("leader.imbalance.check.interval.seconds", Kind::Long, "300", at_least(1), High, ReadOnly)
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .applied("Bytes per second that throttled leaders may send, for this broker."),
+    .later("Bytes per second that throttled leaders may send, for this broker."),
     row("node.id", Kind::Int, NONE, at_least(0), High, ReadOnly)
         .applied("Id of this broker, unlike all others of the cluster."),
     row("num.replica.alter.log.dirs.threads", Kind::Int, NONE, ANY, High, ReadOnly)
@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .applied("Bytes per second for moving replicas between directories."),
+    .later("Bytes per second for moving replicas between directories."),
     row("replica.fetch.backoff.ms", Kind::Int, "1000", at_least(0), Medium, ReadOnly)
         .applied("Wait of a follower after an error."),
     row("replica.fetch.max.bytes", Kind::Int, "1048576", at_least(0), Medium, ReadOnly)
@@ -114,7 +114,7 @@ pub(super) const ROWS: &[Setting] = &[
         .applied("How often high watermarks are saved."),
     row("replica.lag.time.max.ms", Kind::Long, "30000", ANY, High, ReadOnly)
         .applied("Time after which a follower that has not caught up leaves the ISR."),
-    row("replica.selector.class", Kind::String, NONE, ANY, Medium, ReadOnly).applied(
+    row("replica.selector.class", Kind::String, NONE, ANY, Medium, ReadOnly).later(
         "How a replica near the consumer is chosen; names ending in RackAwareReplicaSelector choose by rack.",
     ),
     row("replica.socket.receive.buffer.bytes", Kind::Int, "65536", ANY, High, ReadOnly)

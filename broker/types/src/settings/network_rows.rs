@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("max.incremental.fetch.session.cache.slots", Kind::Int, "1000", at_least(0), Medium, ReadOnly)
         .applied("Incremental fetch sessions kept at a time."),
     row("max.request.partition.size.limit", Kind::Int, "2000", at_least(1), Medium, ReadOnly)
-        .applied("Most partitions in one answer to DescribeTopicPartitions."),
+        .later("Most partitions in one answer to DescribeTopicPartitions."),
     row("metric.reporters", Kind::List, "org.apache.kafka.common.metrics.JmxReporter", ANY, Low, ClusterWide)
         .ignored("Java classes that report metrics; Ottla serves Prometheus."),
     row("metrics.num.samples", Kind::Int, "2", at_least(1), Low, ReadOnly)
@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("quota.window.size.seconds", Kind::Int, "1", at_least(1), Low, ReadOnly)
         .ignored("Length of a window in which clients are measured."),
     row("request.timeout.ms", Kind::Int, "30000", ANY, High, ReadOnly)
-        .applied("Time a request between brokers may take."),
+        .later("Time a request between brokers may take."),
     row(
         "security.inter.broker.protocol",
         Kind::String,
@@ -96,9 +96,9 @@ pub(super) const ROWS: &[Setting] = &[
     row("security.providers", Kind::String, NONE, ANY, Low, ReadOnly)
         .ignored("Java classes that provide cryptography."),
     row("socket.connection.setup.timeout.max.ms", Kind::Long, "30000", ANY, Medium, ReadOnly)
-        .applied("Longest time to wait for a connection to another broker."),
+        .later("Longest time to wait for a connection to another broker."),
     row("socket.connection.setup.timeout.ms", Kind::Long, "10000", ANY, Medium, ReadOnly)
-        .applied("First time to wait for a connection to another broker."),
+        .later("First time to wait for a connection to another broker."),
     row("socket.listen.backlog.size", Kind::Int, "50", at_least(1), Medium, ReadOnly)
         .applied("Connections the system keeps waiting to be accepted."),
     row("socket.receive.buffer.bytes", Kind::Int, "102400", ANY, High, ReadOnly)

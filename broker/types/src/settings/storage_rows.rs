@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("compression.zstd.level", Kind::Int, "3", between(-131072, 22), Medium, ClusterWide)
         .applied("Level used where the broker compresses with zstd."),
     row("cordoned.log.dirs", Kind::List, "", ANY, Medium, PerBroker)
-        .applied("Directories that get no new replicas."),
+        .later("Directories that get no new replicas."),
     row("default.replication.factor", Kind::Int, "1", ANY, Medium, ReadOnly)
         .applied("Replicas of a topic for which none are given."),
     row("delete.records.purgatory.purge.interval.requests", Kind::Int, "1", ANY, Medium, ReadOnly)
@@ -32,13 +32,13 @@ pub(super) const ROWS: &[Setting] = &[
     row("follower.fetch.last.tiered.offset.enable", Kind::Boolean, "false", ANY, Medium, ClusterWide)
         .ignored("Tiered storage; Ottla keeps all data on its own disks."),
     row("log.cleaner.backoff.ms", Kind::Long, "15000", at_least(0), Medium, ClusterWide)
-        .applied("Time the cleaner sleeps when there is nothing to clean."),
+        .later("Time the cleaner sleeps when there is nothing to clean."),
     row("log.cleaner.dedupe.buffer.size", Kind::Long, "134217728", ANY, Medium, ClusterWide)
-        .applied("Memory of all cleaners together for the keys they have seen."),
+        .later("Memory of all cleaners together for the keys they have seen."),
     row("log.cleaner.delete.retention.ms", Kind::Long, "86400000", at_least(0), Medium, ClusterWide)
-        .applied("How long tombstones of compacted topics stay."),
+        .later("How long tombstones of compacted topics stay."),
     row("log.cleaner.enable", Kind::Boolean, "true", ANY, Medium, ReadOnly)
-        .applied("Whether compacted topics are cleaned."),
+        .later("Whether compacted topics are cleaned."),
     row("log.cleaner.io.buffer.load.factor", Kind::Double, "0.9", ANY, Medium, ClusterWide)
         .ignored("How full Kafka's table of keys may get."),
     row("log.cleaner.io.buffer.size", Kind::Int, "524288", at_least(0), Medium, ClusterWide)
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .applied("Most bytes that cleaning reads and writes in a second."),
+    .later("Most bytes that cleaning reads and writes in a second."),
     row(
         "log.cleaner.max.compaction.lag.ms",
         Kind::Long,
@@ -60,13 +60,12 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .applied("Longest time a record of a compacted topic may stay uncleaned."),
+    .later("Longest time a record of a compacted topic may stay uncleaned."),
     row("log.cleaner.min.cleanable.ratio", Kind::Double, "0.5", Valid::Fraction, Medium, ClusterWide)
-        .applied("Share of a log that must be uncleaned before it is cleaned."),
+        .later("Share of a log that must be uncleaned before it is cleaned."),
     row("log.cleaner.min.compaction.lag.ms", Kind::Long, "0", at_least(0), Medium, ClusterWide)
-        .applied("Shortest time a record of a compacted topic stays as it is."),
-    row("log.cleaner.threads", Kind::Int, "1", at_least(0), Medium, ClusterWide)
-        .applied("Threads that clean."),
+        .later("Shortest time a record of a compacted topic stays as it is."),
+    row("log.cleaner.threads", Kind::Int, "1", at_least(0), Medium, ClusterWide).later("Threads that clean."),
     row(
         "log.cleanup.policy",
         Kind::List,
@@ -79,7 +78,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("log.dir", Kind::List, "/tmp/kafka-logs", ANY, High, ReadOnly)
         .applied("Data directories if log.dirs is not set."),
     row("log.dir.failure.timeout.ms", Kind::Long, "30000", at_least(1), Low, ReadOnly)
-        .applied("Time a broker tries to report a failed directory before it stops."),
+        .later("Time a broker tries to report a failed directory before it stops."),
     row("log.dirs", Kind::List, NONE, ANY, High, ReadOnly).applied("Data directories, separated by commas."),
     row("log.flush.interval.messages", Kind::Long, "9223372036854775807", at_least(1), High, ClusterWide)
         .applied(
@@ -92,7 +91,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("log.flush.scheduler.interval.ms", Kind::Long, "9223372036854775807", ANY, High, ReadOnly)
         .applied("How often logs are looked at for flushing; used where log.flush.interval.ms is not set."),
     row("log.flush.start.offset.checkpoint.interval.ms", Kind::Int, "60000", at_least(0), High, ReadOnly)
-        .applied("How often log start offsets are saved."),
+        .later("How often log start offsets are saved."),
     row("log.index.interval.bytes", Kind::Int, "4096", at_least(0), Medium, ClusterWide)
         .applied("Bytes of log between two entries of its index."),
     row("log.index.size.max.bytes", Kind::Int, "10485760", at_least(4), Medium, ClusterWide)
@@ -122,7 +121,7 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .applied("Whether records carry the producer's time or the broker's."),
     row("log.preallocate", Kind::Boolean, "false", ANY, Medium, ClusterWide)
-        .applied("Whether segment files are given their full size when they are made."),
+        .later("Whether segment files are given their full size when they are made."),
     row("log.retention.bytes", Kind::Long, "-1", ANY, High, ClusterWide)
         .applied("Bytes a partition may keep; -1 for no limit."),
     row("log.retention.check.interval.ms", Kind::Long, "300000", at_least(1), Medium, ReadOnly)
@@ -148,7 +147,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("message.max.bytes", Kind::Int, "1048588", at_least(0), High, ClusterWide)
         .applied("Most bytes of a record batch."),
     row("metadata.log.dir", Kind::String, NONE, ANY, High, ReadOnly)
-        .applied("Directory of the metadata log; the first data directory if not set."),
+        .later("Directory of the metadata log; the first data directory if not set."),
     row(
         "metadata.log.max.record.bytes.between.snapshots",
         Kind::Long,
@@ -157,9 +156,9 @@ pub(super) const ROWS: &[Setting] = &[
         High,
         ReadOnly,
     )
-    .applied("Bytes of metadata records after which a snapshot is taken."),
+    .later("Bytes of metadata records after which a snapshot is taken."),
     row("metadata.log.max.snapshot.interval.ms", Kind::Long, "3600000", at_least(0), High, ReadOnly)
-        .applied("Time after which a snapshot of the metadata is taken."),
+        .later("Time after which a snapshot of the metadata is taken."),
     row("metadata.log.segment.bytes", Kind::Int, "1073741824", at_least(8388608), High, ReadOnly)
         .ignored("Most bytes of a segment of the metadata log."),
     row("metadata.log.segment.ms", Kind::Long, "604800000", ANY, High, ReadOnly)
@@ -175,11 +174,11 @@ pub(super) const ROWS: &[Setting] = &[
     row("num.partitions", Kind::Int, "1", at_least(1), Medium, ReadOnly)
         .applied("Partitions of a topic for which none are given."),
     row("num.recovery.threads.per.data.dir", Kind::Int, "2", at_least(1), High, ClusterWide)
-        .applied("Threads that load the logs of one directory at start."),
+        .later("Threads that load the logs of one directory at start."),
     row("offset.metadata.max.bytes", Kind::Int, "4096", ANY, High, ReadOnly)
         .applied("Most bytes of the text that goes with a committed offset."),
     row("offsets.commit.timeout.ms", Kind::Int, "5000", at_least(1), High, ReadOnly)
-        .applied("Time a commit may wait for its replicas."),
+        .later("Time a commit may wait for its replicas."),
     row("offsets.load.buffer.size", Kind::Int, "5242880", at_least(1), High, ReadOnly)
         .ignored("Bytes read at a time when committed offsets are loaded."),
     row("offsets.retention.check.interval.ms", Kind::Long, "600000", at_least(1), High, ReadOnly)
