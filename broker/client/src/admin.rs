@@ -9,7 +9,9 @@ mod groups;
 mod offsets;
 mod topics;
 
-pub use cluster::{ClusterDescription, LogDir, NodeDescription, ReplicaSize};
+pub use cluster::{
+    ClusterDescription, LogDir, NodeDescription, QuorumDescription, QuorumReplica, ReplicaSize,
+};
 pub use configs::{AlterOp, ConfigEntry, ConfigResource, ConfigSynonym, ResourceKind};
 pub use groups::{CommittedOffset, GroupDescription, GroupListing, GroupMember};
 pub use offsets::{OffsetSpec, ResolvedOffset};

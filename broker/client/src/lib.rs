@@ -16,7 +16,8 @@ mod producer;
 pub use admin::{
     Admin, AlterOp, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSynonym,
     CreatedTopic, GroupDescription, GroupListing, GroupMember, LogDir, NewTopic, NodeDescription, OffsetSpec,
-    PartitionDescription, ReplicaSize, ResolvedOffset, ResourceKind, TopicDescription,
+    PartitionDescription, QuorumDescription, QuorumReplica, ReplicaSize, ResolvedOffset, ResourceKind,
+    TopicDescription,
 };
 pub use client::Client;
 pub use connection::Connection;

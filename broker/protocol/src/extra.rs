@@ -2,16 +2,20 @@
 //!
 //! OffsetCommit 10 and OffsetFetch 10 name topics by id in their requests (KIP-848's follow-up);
 //! ListOffsets 11 has the bytes of version 10; DescribeLogDirs 5 says of each directory whether it is cordoned.
+//! AddRaftVoter 1 lets the sender choose to be answered before the change is committed; here it is always after.
 
 use crate::api::ApiKey;
 use crate::response::{EncodeError, frame_with_header};
 use crate::wire::{Reader, WireError, put_unsigned_varint};
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::add_raft_voter_request::Listener;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{DescribeLogDirsResponse, GroupId, OffsetCommitRequest, OffsetFetchRequest};
+use kafka_protocol::messages::{
+    AddRaftVoterRequest, DescribeLogDirsResponse, GroupId, OffsetCommitRequest, OffsetFetchRequest,
+};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
 /// The version of the generated codec that reads and writes the bytes of `version` of `key`.
@@ -20,6 +24,7 @@ pub fn generated_version(key: ApiKey, version: i16) -> i16 {
     match key {
         ApiKey::ListOffsets => version.min(10),
         ApiKey::DescribeLogDirs => version.min(4),
+        ApiKey::AddRaftVoter => version.min(0),
         _ => version,
     }
 }
@@ -152,6 +157,30 @@ pub fn encode_offset_fetch(request: &OffsetFetchRequest, out: &mut BytesMut) -> 
     Ok(())
 }
 
+/// Reads an AddRaftVoter request of version 1.
+///
+/// # Errors
+/// For malformed bytes.
+pub fn decode_add_raft_voter(body: Bytes) -> Result<AddRaftVoterRequest, WireError> {
+    let mut reader = Reader::new(body, true);
+    let mut request = AddRaftVoterRequest::default()
+        .with_cluster_id(reader.nullable_string()?)
+        .with_timeout_ms(reader.i32()?)
+        .with_voter_id(reader.i32()?)
+        .with_voter_directory_id(reader.uuid()?);
+    for _ in 0..reader.count(5)? {
+        let listener = Listener::default()
+            .with_name(reader.string()?)
+            .with_host(reader.string()?)
+            .with_port(reader.i16()?.cast_unsigned());
+        reader.skip_tagged_fields()?;
+        request.listeners.push(listener);
+    }
+    reader.bool()?;
+    reader.skip_tagged_fields()?;
+    Ok(request)
+}
+
 /// Writes a whole DescribeLogDirs response frame. `cordoned` says of each of `body.results`, in the same order,
 /// whether its directory takes no new replicas; missing ones do. Seen from version 5 on.
 ///
@@ -244,6 +273,23 @@ mod tests {
             let _ = decode_offset_commit(Bytes::from(bytes.clone()));
             let _ = decode_offset_fetch(Bytes::from(bytes));
         }
+    }
+
+    #[test]
+    fn an_add_raft_voter_request_of_version_1_has_one_more_flag_than_version_0() {
+        let listener = Listener::default().with_name("A".into()).with_host("h".into()).with_port(65_000);
+        let request = AddRaftVoterRequest::default()
+            .with_cluster_id(Some("c".into()))
+            .with_voter_id(3)
+            .with_voter_directory_id(Uuid::from_u128(7))
+            .with_listeners(vec![listener]);
+        let mut bytes = BytesMut::new();
+        request.encode(&mut bytes, 0).unwrap();
+        // The flag goes before "no tagged fields".
+        let end = bytes.len() - 1;
+        bytes[end] = 1;
+        bytes.put_u8(0);
+        assert_eq!(decode_add_raft_voter(bytes.freeze()), Ok(request));
     }
 
     #[test]

@@ -55,6 +55,18 @@ pub fn take(buffer: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes>, Fr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_frames_or_an_error(mut bytes: Vec<u8>) {
+            bytes.splice(0..bytes.len().min(3), [0, 0, 0]);
+            let mut buffer = BytesMut::from(&bytes[..]);
+            while let Ok(Some(frame)) = take(&mut buffer, 100) {
+                prop_assert!(frame.len() <= 100);
+            }
+        }
+    }
 
     #[test]
     fn a_frame_is_taken_once_it_is_whole() {

@@ -204,6 +204,9 @@ pub fn decode_request(key: ApiKey, version: i16, mut body: Bytes) -> Result<Requ
         (ApiKey::OffsetFetch, 10..) => {
             extra::decode_offset_fetch(body).map(RequestBody::OffsetFetch).map_err(refused)
         }
+        (ApiKey::AddRaftVoter, 1..) => {
+            extra::decode_add_raft_voter(body).map(RequestBody::AddRaftVoter).map_err(refused)
+        }
         _ => match decode_generated(key, extra::generated_version(key, version), &mut body) {
             Some(decoded) => decoded.map_err(malformed),
             None => Err(unsupported),
@@ -241,9 +244,10 @@ mod tests {
         (ApiKey::OffsetCommit, 10),
         (ApiKey::OffsetFetch, 10),
         (ApiKey::DescribeLogDirs, 5),
+        (ApiKey::AddRaftVoter, 1),
     ];
     /// APIs that cannot be served over their whole range until their codec is widened.
-    const LACKING: &[ApiKey] = &[ApiKey::WriteTxnMarkers, ApiKey::AddRaftVoter];
+    const LACKING: &[ApiKey] = &[ApiKey::WriteTxnMarkers];
 
     #[test]
     fn every_version_of_every_api_can_be_read_or_is_known_to_be_lacking() {

@@ -21,6 +21,13 @@ enum ClusterCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// The metadata quorum: who leads, who votes, who follows, and how far each is.
+    Quorum {
+        #[command(flatten)]
+        connect: ConnectArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Data directories of the brokers and what is in them.
     Dirs {
         /// Only these brokers.
@@ -37,6 +44,9 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<()> {
     match args.command {
         ClusterCommand::Info { connect, output } => {
             info(&Admin::new(connect.connect().await?), &output).await
+        }
+        ClusterCommand::Quorum { connect, output } => {
+            quorum(&Admin::new(connect.connect().await?), &output).await
         }
         ClusterCommand::Dirs { broker, connect, output } => {
             dirs(&Admin::new(connect.connect().await?), broker, &output).await
@@ -119,6 +129,42 @@ fn as_json(cluster: &ClusterDescription, health: &Health) -> serde_json::Value {
         "under_replicated_partitions": health.under_replicated,
         "partitions_without_leader": health.without_leader,
     })
+}
+
+async fn quorum(admin: &Admin, output: &OutputArgs) -> anyhow::Result<()> {
+    let quorum = admin.describe_quorum().await?;
+    let replicas = quorum.voters.iter().map(|voter| (voter, "voter"));
+    let replicas: Vec<_> = replicas.chain(quorum.observers.iter().map(|other| (other, "observer"))).collect();
+    if output.is_json() {
+        let list: Vec<_> = replicas
+            .iter()
+            .map(|(replica, role)| {
+                json!({"broker": replica.broker, "role": role, "directory": replica.directory.to_string(),
+                    "log_end_offset": replica.log_end_offset, "last_caught_up": replica.last_caught_up})
+            })
+            .collect();
+        return Ok(output::json(&json!({"leader": quorum.leader, "leader_epoch": quorum.leader_epoch,
+            "high_watermark": quorum.high_watermark, "replicas": list}))?);
+    }
+    output::line(&format!("Leader          broker {} (epoch {})", quorum.leader, quorum.leader_epoch))?;
+    output::line(&format!("High watermark  {}", quorum.high_watermark))?;
+    output::line("")?;
+    let mut table = Table::new(&["BROKER", "ROLE", "LOG END", "LAG", "CAUGHT UP", "DIRECTORY"]);
+    for (replica, role) in replicas {
+        let known = replica.log_end_offset >= 0;
+        let lag = (quorum.high_watermark - replica.log_end_offset).max(0);
+        let caught_up =
+            if replica.last_caught_up > 0 { output::time(replica.last_caught_up) } else { "-".to_owned() };
+        table.row(vec![
+            replica.broker.to_string(),
+            role.to_owned(),
+            if known { replica.log_end_offset.to_string() } else { "-".to_owned() },
+            if known { lag.to_string() } else { "-".to_owned() },
+            caught_up,
+            if replica.directory.is_zero() { "-".to_owned() } else { replica.directory.to_string() },
+        ]);
+    }
+    Ok(table.print()?)
 }
 
 async fn dirs(admin: &Admin, asked: Vec<i32>, output: &OutputArgs) -> anyhow::Result<()> {

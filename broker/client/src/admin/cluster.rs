@@ -1,10 +1,16 @@
 //! The cluster, its brokers, and their directories.
 
-use super::{Admin, text};
+use super::{Admin, missing, outcome, text};
 use crate::error::{ApiError, ClientError};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
-use kafka_protocol::messages::{DescribeClusterRequest, DescribeLogDirsRequest, TopicName};
-use ottla_types::ErrorCode;
+use kafka_protocol::messages::describe_quorum_request::{
+    PartitionData as QuorumPartition, TopicData as QuorumTopic,
+};
+use kafka_protocol::messages::describe_quorum_response::ReplicaState;
+use kafka_protocol::messages::{
+    DescribeClusterRequest, DescribeLogDirsRequest, DescribeQuorumRequest, TopicName,
+};
+use ottla_types::{DirectoryId, ErrorCode};
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +66,71 @@ pub struct ReplicaSize {
     pub is_future: bool,
 }
 
+/// The metadata quorum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumDescription {
+    /// Broker that leads it; -1 if none is known.
+    pub leader: i32,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// End of what is committed.
+    pub high_watermark: i64,
+    /// Those that vote.
+    pub voters: Vec<QuorumReplica>,
+    /// Those that only follow.
+    pub observers: Vec<QuorumReplica>,
+}
+
+/// A broker's copy of the metadata log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumReplica {
+    /// The broker.
+    pub broker: i32,
+    /// The directory it is in; zero if unknown.
+    pub directory: DirectoryId,
+    /// End of its log; -1 if unknown.
+    pub log_end_offset: i64,
+    /// When it last had all there was, in milliseconds since the epoch; -1 if unknown.
+    pub last_caught_up: i64,
+}
+
 impl Admin {
+    /// The metadata quorum, as its leader sees it.
+    ///
+    /// # Errors
+    /// If it cannot be reached or refuses.
+    pub async fn describe_quorum(&self) -> Result<QuorumDescription, ClientError> {
+        let partition = QuorumPartition::default().with_partition_index(0);
+        let topic = QuorumTopic::default()
+            .with_topic_name(TopicName(text("__cluster_metadata")))
+            .with_partitions(vec![partition]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
+        let response = self.to_controller(request, |response| response.error_code).await?;
+        let what = "the metadata quorum";
+        outcome(response.error_code, response.error_message.as_ref())
+            .map_err(|error| ClientError::refused(what, error))?;
+        let found = response.topics.iter().flat_map(|topic| &topic.partitions).next();
+        let found = found.ok_or_else(|| missing(what))?;
+        outcome(found.error_code, found.error_message.as_ref())
+            .map_err(|error| ClientError::refused(what, error))?;
+        let replicas = |states: &[ReplicaState]| {
+            let replica = |state: &ReplicaState| QuorumReplica {
+                broker: *state.replica_id,
+                directory: DirectoryId(state.replica_directory_id),
+                log_end_offset: state.log_end_offset,
+                last_caught_up: state.last_caught_up_timestamp,
+            };
+            states.iter().map(replica).collect()
+        };
+        Ok(QuorumDescription {
+            leader: *found.leader_id,
+            leader_epoch: found.leader_epoch,
+            high_watermark: found.high_watermark,
+            voters: replicas(&found.current_voters),
+            observers: replicas(&found.observers),
+        })
+    }
+
     /// The cluster and its brokers.
     ///
     /// # Errors
