@@ -20,6 +20,18 @@ pub mod scenario;
 pub mod trace;
 pub mod world;
 
+pub use ottla_core::planted::Bug;
+
+/// How many seeds from 1 on it takes to find a mistake made on purpose; `None` if `seeds` are not enough.
+#[must_use]
+pub fn seeds_to_find(bug: Bug, seeds: u64) -> Option<(u64, world::Report)> {
+    ottla_core::planted::choose(Some(bug));
+    let runs = (1..=seeds).map(|seed| (seed, run(scenario::Scenario::of_seed(seed), world::View::default())));
+    let found = runs.into_iter().find(|(_, report)| !report.broken.is_empty());
+    ottla_core::planted::choose(None);
+    found
+}
+
 /// Runs a scenario.
 #[must_use]
 pub fn run(scenario: scenario::Scenario, view: world::View) -> world::Report {

@@ -1,5 +1,6 @@
 //! `ottla-sim`: runs seeds, prints what broke and how to see it again.
 
+use ottla_sim::Bug;
 use ottla_sim::scenario::Scenario;
 use ottla_sim::world::{Report, View};
 use std::process::ExitCode;
@@ -9,7 +10,8 @@ const USAGE: &str = "\
 ottla-sim --seed N [--trace]        run one seed; --trace prints every line
 ottla-sim --seeds N [--from N]      run N seeds, stop at the first that breaks something
           [--seconds N]             ... or after so many seconds
-          [--calm]                  without faults";
+          [--calm]                  without faults
+ottla-sim --bugs N                  for each mistake made on purpose, how many of N seeds it takes to find it";
 
 #[derive(Debug, Default)]
 struct Arguments {
@@ -18,6 +20,7 @@ struct Arguments {
     seconds: Option<u64>,
     trace: bool,
     calm: bool,
+    bugs: Option<u64>,
 }
 
 fn parse() -> Result<Arguments, String> {
@@ -35,6 +38,7 @@ fn parse() -> Result<Arguments, String> {
                 arguments.seconds = Some(number()?);
                 arguments.count = u64::MAX;
             }
+            "--bugs" => arguments.bugs = Some(number()?),
             "--trace" => arguments.trace = true,
             "--calm" => arguments.calm = true,
             _ => return Err(format!("what is {word}?\n{USAGE}")),
@@ -56,6 +60,26 @@ fn print_broken(report: &Report) {
     );
 }
 
+fn find_bugs(seeds: u64) -> ExitCode {
+    let mut missed = 0;
+    for bug in Bug::ALL {
+        match ottla_sim::seeds_to_find(bug, seeds) {
+            Some((seed, report)) => {
+                let broken = report.broken.first().map_or("", String::as_str);
+                println!(
+                    "{bug:?}: found by seed {seed} after {} s: {broken}",
+                    report.simulated_us / 1_000_000
+                );
+            }
+            None => {
+                println!("{bug:?}: NOT FOUND by {seeds} seeds");
+                missed += 1;
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> ExitCode {
     let arguments = match parse() {
         Ok(arguments) => arguments,
@@ -64,6 +88,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(seeds) = arguments.bugs {
+        return find_bugs(seeds);
+    }
     let began = Instant::now();
     let (mut runs, mut simulated_us, mut events, mut faults) = (0, 0, 0, 0);
     for seed in arguments.from..arguments.from.saturating_add(arguments.count) {

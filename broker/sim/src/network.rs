@@ -1,11 +1,11 @@
 //! The network between brokers and clients: delay, reordering, loss, duplication, cuts in one or both directions.
 //!
-//! Request and answer travel over connections in reality, which neither lose nor repeat; a loss is then a connection
-//! that broke, so the sender hears of it late or never. Consensus messages are free to be lost, repeated, reordered.
+//! Requests and answers travel over connections, which keep their order and repeat nothing; a loss is a connection
+//! that broke, of which the sender hears late or never. Consensus messages may be lost, repeated, reordered.
 
 use crate::random::Random;
 use crate::trace::Address;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How the network behaves when nobody cuts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Network {
     /// Its behaviour now.
     pub weather: Weather,
     cuts: BTreeSet<(Address, Address)>,
+    /// When the last message of each connection arrives.
+    last_arrival_us: BTreeMap<(Address, Address), u64>,
     random: Random,
 }
 
@@ -49,7 +51,15 @@ impl Network {
     /// A calm one.
     #[must_use]
     pub fn new(random: Random) -> Self {
-        Self { weather: Weather::CALM, cuts: BTreeSet::new(), random }
+        Self { weather: Weather::CALM, cuts: BTreeSet::new(), last_arrival_us: BTreeMap::new(), random }
+    }
+
+    /// The delay after which what is sent over the connection from `from` to `to` arrives, if it does.
+    pub fn send_in_order(&mut self, now_us: u64, from: Address, to: Address) -> Option<u64> {
+        let delay = self.send(from, to, false).first().copied()?;
+        let last = self.last_arrival_us.entry((from, to)).or_insert(0);
+        *last = (now_us + delay).max(*last);
+        Some(*last - now_us)
     }
 
     /// The delays after which copies of a message from `from` arrive at `to`: none, one or two.

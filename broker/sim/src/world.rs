@@ -205,11 +205,16 @@ impl World {
     }
 
     fn send(&mut self, from: Address, to: Address, body: Body) {
-        let may_repeat = matches!(body, Body::Consensus(_));
         if from == to {
             return self.schedule(1, Event::Deliver { from, to, body });
         }
-        for delay in self.network.send(from, to, may_repeat) {
+        if !matches!(body, Body::Consensus(_)) {
+            if let Some(delay) = self.network.send_in_order(self.now_us, from, to) {
+                self.schedule(delay, Event::Deliver { from, to, body });
+            }
+            return;
+        }
+        for delay in self.network.send(from, to, true) {
             let body = body.clone();
             self.schedule(delay, Event::Deliver { from, to, body });
         }

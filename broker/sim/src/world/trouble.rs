@@ -77,9 +77,9 @@ impl World {
     pub(super) fn check_end(&mut self) {
         let mut broken = Vec::new();
         acks_survive::check(&self.oracle, &mut broken);
-        order::check(&self.oracle, &mut broken);
         let clients = &self.clients;
         let is_idempotent = |producer: u32| matches!(clients.get(&producer), Some(Client::Producer(producer)) if producer.config().idempotent);
+        order::check(&self.oracle, is_idempotent, &mut broken);
         no_duplicates::check(&self.oracle, is_idempotent, &mut broken);
         for (id, slot) in &self.slots {
             match slot.process() {
