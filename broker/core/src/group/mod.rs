@@ -24,7 +24,7 @@ mod turn;
 pub use coordinator::{Call, Shard, append_error};
 pub use settings::{AssignorName, GroupSettings, MigrationPolicy, Overrides, Settings};
 pub use topics::{NoTopics, Topic, Topics};
-pub use turn::{AppendId, Effect, Moment, Outcome, Refusal, Token};
+pub use turn::{AppendId, Counters, Effect, Moment, Outcome, Refusal, Token};
 
 /// The partition of `__consumer_offsets` that keeps a group: Java's string hash, as Kafka partitions it.
 ///

@@ -133,6 +133,23 @@ impl Completions {
     }
 }
 
+/// What happened since the shard was made, for metrics; soft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Offsets committed.
+    pub offset_commits: u64,
+    /// Offsets deleted by request.
+    pub offset_deletions: u64,
+    /// Offsets that became too old.
+    pub offset_expirations: u64,
+    /// Generations of classic groups that became stable.
+    pub classic_rebalances: u64,
+    /// Epochs of consumer groups.
+    pub consumer_rebalances: u64,
+    /// Members that were silent, or slow, for too long.
+    pub expired_members: u64,
+}
+
 /// One turn of the machine: what a handler may read and touch besides its group.
 pub(super) struct Turn<'a> {
     pub(super) at: Moment,
@@ -141,6 +158,7 @@ pub(super) struct Turn<'a> {
     pub(super) timers: &'a mut Timers,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) completions: &'a mut Completions,
+    pub(super) counters: &'a mut Counters,
     pub(super) records: Vec<Record>,
     pub(super) append: Option<AppendId>,
     pub(super) atomic: bool,

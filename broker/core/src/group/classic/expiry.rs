@@ -11,6 +11,7 @@ impl Group {
         if alive && !self.pending_join.contains(member_id) {
             return;
         }
+        turn.counters.expired_members += u64::from(!alive);
         self.remove(turn, member_id);
         match self.state {
             State::Stable | State::CompletingRebalance if !alive => self.rebalance_or_complete_join(turn),

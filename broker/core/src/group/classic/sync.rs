@@ -108,6 +108,7 @@ impl Group {
                 }
                 self.propagate_assignments(turn, Ok(()));
                 self.enter(State::Stable, turn.at.wall_ms);
+                turn.counters.classic_rebalances += 1;
             }
             Err(error) => {
                 self.propagate_assignments(turn, Err(error));

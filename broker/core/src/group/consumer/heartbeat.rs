@@ -251,7 +251,11 @@ fn update_about(about: &mut crate::group::records::MemberValue, request: &Heartb
 
 /// Brings expressions and the digest of topics up to date; a change raises the group's epoch. True if nothing more
 /// is to do for the topics' version.
-pub(super) fn bump_epoch(draft: &mut Draft<'_>, turn: &Turn<'_>, mut bump: bool) -> Result<bool, Refusal> {
+pub(super) fn bump_epoch(
+    draft: &mut Draft<'_>,
+    turn: &mut Turn<'_>,
+    mut bump: bool,
+) -> Result<bool, Refusal> {
     if !bump && draft.group().checked_version == Some(turn.topics.version()) {
         return Ok(true);
     }
@@ -259,6 +263,7 @@ pub(super) fn bump_epoch(draft: &mut Draft<'_>, turn: &Turn<'_>, mut bump: bool)
     let metadata_hash = metadata_hash(draft.group(), turn.topics);
     bump |= metadata_hash != draft.group().metadata_hash;
     if bump {
+        turn.counters.consumer_rebalances += 1;
         let epoch = draft.group().epoch + 1;
         let value = GroupValue { epoch, metadata_hash };
         draft.push(Record::ConsumerGroup(Arc::clone(&draft.group().id), Some(value)));

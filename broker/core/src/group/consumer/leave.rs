@@ -59,7 +59,7 @@ pub(in crate::group) fn reply(member: &Member, member_epoch: i32) -> HeartbeatRe
 }
 
 /// Plans the removal of members and one new group epoch; the others get the partitions with the next target.
-pub(in crate::group) fn remove_members(draft: &mut Draft<'_>, turn: &Turn<'_>, ids: &[Arc<str>]) {
+pub(in crate::group) fn remove_members(draft: &mut Draft<'_>, turn: &mut Turn<'_>, ids: &[Arc<str>]) {
     let group = Arc::clone(&draft.group().id);
     // Their timers stay, in case this cannot be stored; for members that are gone they mean nothing.
     ids.iter().for_each(|id| push_removal(draft, id));
@@ -68,6 +68,7 @@ pub(in crate::group) fn remove_members(draft: &mut Draft<'_>, turn: &Turn<'_>, i
     }
     // Only expressions that compiled once are in use; what cannot be matched now stays as it was.
     let _ = refresh_regexes(draft, turn);
+    turn.counters.consumer_rebalances += 1;
     let metadata_hash = metadata_hash(draft.group(), turn.topics);
     let value = GroupValue { epoch: draft.group().epoch + 1, metadata_hash };
     draft.push(Record::ConsumerGroup(group, Some(value)));

@@ -143,6 +143,7 @@ impl Parts<'_> {
         if matches!(timer.1, Purpose::AtEpoch(epoch) if epoch != member.epoch) {
             return;
         }
+        turn.counters.expired_members += 1;
         self.remove_consumer(turn, group_id, member_id, Some(timer));
     }
 

@@ -5,7 +5,7 @@ use crate::group::classic::{self, Described};
 use crate::group::consumer;
 use crate::group::consumer_protocol::PROTOCOL_TYPE;
 use crate::group::records::{OffsetKey, Record};
-use crate::group::turn::{Outcome, Turn};
+use crate::group::turn::{Counters, Outcome, Turn};
 use ottla_types::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub struct Stats {
     pub offsets: usize,
     /// Members of all groups.
     pub members: usize,
+    /// What happened since the shard was made.
+    pub counters: Counters,
 }
 
 /// Why a group cannot be described as asked.
@@ -213,7 +215,7 @@ impl Shard {
     /// Counts for metrics.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats { offsets: self.offsets.count(), ..Stats::default() };
+        let mut stats = Stats { offsets: self.offsets.count(), counters: self.counters, ..Stats::default() };
         for group in self.groups.values() {
             *stats.groups.entry((group.group_type(), group.state_name())).or_default() += 1;
             stats.members += group.members();

@@ -39,7 +39,7 @@ pub use manage::{DescribeError, GroupType, ListFilter, Listed, Stats};
 use super::settings::GroupSettings;
 use super::timers::{Key, Purpose, Timers};
 use super::topics::Topics;
-use super::turn::{AppendId, Completion, Completions, Effect, Moment, Outcome, Turn};
+use super::turn::{AppendId, Completion, Completions, Counters, Effect, Moment, Outcome, Turn};
 use super::{classic as classic_group, consumer as consumer_group, offsets as offset_store};
 use ottla_types::ErrorCode;
 use std::collections::BTreeMap;
@@ -74,6 +74,7 @@ pub struct Shard {
     timers: Timers,
     effects: Vec<Effect>,
     completions: Completions,
+    counters: Counters,
     active: bool,
     /// Where the current round of looking for expired offsets goes on; `None` between rounds.
     expiry_cursor: Option<Arc<str>>,
@@ -124,6 +125,7 @@ impl Shard {
             timers: &mut self.timers,
             effects: &mut self.effects,
             completions: &mut self.completions,
+            counters: &mut self.counters,
             records: Vec::new(),
             append: None,
             atomic: true,

@@ -85,3 +85,16 @@ fn every_prefix_of_a_log_that_kafka_wrote_is_loaded() {
         harness.pass(400_000);
     }
 }
+
+#[test]
+fn what_happens_is_counted() {
+    let mut harness = Harness::new(|_| {});
+    let member = harness.joined(crate::group::harness::who("g", ""));
+    harness.sync("g", &member, &[]);
+    harness.commit("g", &member.member_id, 1, 5);
+    harness.pass(10_000);
+    let stats = harness.shard.stats();
+    let counters = stats.counters;
+    assert_eq!((counters.classic_rebalances, counters.offset_commits, counters.expired_members), (1, 1, 1));
+    assert_eq!((stats.offsets, stats.members), (1, 0));
+}

@@ -90,6 +90,7 @@ impl Shard {
                 }
                 None => (Vec::new(), parts.offsets.group(id).is_none()),
             };
+            turn.counters.offset_expirations += tombstones.len() as u64;
             turn.records.extend(tombstones);
             if nothing_stays && group.may_vanish() {
                 group.push_tombstones(&mut turn, id);

@@ -45,6 +45,7 @@ pub fn commit(
         }
         reply.push(errors);
     }
+    turn.counters.offset_commits += turn.records.len() as u64;
     reply
 }
 
@@ -121,5 +122,6 @@ pub fn delete(
         }
         reply.push(vec![ErrorCode::None; topic.partitions.len()]);
     }
+    turn.counters.offset_deletions += turn.records.len() as u64;
     reply
 }
