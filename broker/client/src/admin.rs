@@ -7,6 +7,7 @@ mod cluster;
 mod configs;
 mod groups;
 mod offsets;
+mod placement;
 mod topics;
 
 pub use cluster::{
@@ -15,6 +16,7 @@ pub use cluster::{
 pub use configs::{AlterOp, ConfigEntry, ConfigResource, ConfigSynonym, ResourceKind};
 pub use groups::{CommittedOffset, GroupDescription, GroupListing, GroupMember};
 pub use offsets::{OffsetSpec, ResolvedOffset};
+pub use placement::Reassignment;
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription};
 
 use crate::client::{Backoff, Client};

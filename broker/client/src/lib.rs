@@ -16,8 +16,8 @@ mod producer;
 pub use admin::{
     Admin, AlterOp, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSynonym,
     CreatedTopic, GroupDescription, GroupListing, GroupMember, LogDir, NewTopic, NodeDescription, OffsetSpec,
-    PartitionDescription, QuorumDescription, QuorumReplica, ReplicaSize, ResolvedOffset, ResourceKind,
-    TopicDescription,
+    PartitionDescription, QuorumDescription, QuorumReplica, Reassignment, ReplicaSize, ResolvedOffset,
+    ResourceKind, TopicDescription,
 };
 pub use client::Client;
 pub use connection::Connection;

@@ -2,6 +2,7 @@
 
 use super::assignments;
 use crate::args::{ConnectArgs, key_value};
+use crate::commands::cluster::moves::replicate;
 use crate::output;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -10,13 +11,14 @@ use ottla_client::{Admin, AlterOp, ConfigResource};
 const EXAMPLES: &str = "\
 Examples:
   ottla topic alter orders --partitions 12
+  ottla topic alter orders --replication-factor 3
   ottla topic alter orders -c retention.ms=86400000 --delete-config cleanup.policy
 
 A topic's partitions can become more, never fewer. Keys map to other partitions afterwards.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[group(required = true, multiple = true, id = "change", args = ["partitions", "configs", "delete_configs"])]
+#[group(required = true, multiple = true, id = "change", args = ["partitions", "replication_factor", "configs", "delete_configs"])]
 pub(crate) struct AlterArgs {
     /// Name of the topic.
     #[arg(value_name = "TOPIC")]
@@ -24,6 +26,9 @@ pub(crate) struct AlterArgs {
     /// New number of partitions.
     #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
+    /// New number of replicas of each partition.
+    #[arg(short, long, value_parser = clap::value_parser!(i16).range(1..))]
+    replication_factor: Option<i16>,
     /// Brokers of each new partition; partitions separated by semicolons.
     #[arg(long, value_name = "1,2;2,3", requires = "partitions")]
     assign: Option<String>,
@@ -57,6 +62,11 @@ pub(super) async fn run(args: AlterArgs) -> anyhow::Result<()> {
     if let Some(count) = args.partitions {
         admin.create_partitions(&args.name, count, placed.as_deref()).await?;
         output::line(&format!("{}: {count} partitions", args.name))?;
+    }
+    if let Some(wanted) = args.replication_factor {
+        let changed = replicate(&admin, &args.name, wanted).await?;
+        let changed = output::count(changed, "partition");
+        output::line(&format!("{}: replication factor {wanted}, {changed} changed", args.name))?;
     }
     Ok(())
 }

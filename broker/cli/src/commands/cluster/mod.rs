@@ -1,5 +1,7 @@
 //! `ottla cluster`: who is there and how the partitions are.
 
+pub(crate) mod moves;
+
 use crate::args::{ConnectArgs, OutputArgs};
 use crate::output::{self, Table};
 use clap::{Args, Subcommand};
@@ -28,6 +30,43 @@ enum ClusterCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Spread replicas and leaders evenly, by the fewest moves. Shows the plan unless --execute is given.
+    Rebalance {
+        /// Only these topics.
+        #[arg(short, long = "topic", value_name = "TOPIC")]
+        topics: Vec<String>,
+        #[command(flatten)]
+        args: moves::MoveArgs,
+    },
+    /// Move all replicas away from brokers that are to go. Shows the plan unless --execute is given.
+    Drain {
+        /// Ids of the brokers.
+        #[arg(required = true, value_name = "BROKER")]
+        brokers: Vec<i32>,
+        #[command(flatten)]
+        args: moves::MoveArgs,
+    },
+    /// Partitions whose replicas are moving.
+    Moves {
+        /// Cancel all moves.
+        #[arg(long)]
+        cancel: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Make preferred replicas leaders again.
+    ElectLeaders {
+        /// Only of these topics.
+        #[arg(short, long = "topic", value_name = "TOPIC")]
+        topics: Vec<String>,
+        /// Give partitions without a leader any replica that is alive. Records that only others had are lost.
+        #[arg(long)]
+        unclean: bool,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
     /// Data directories of the brokers and what is in them.
     Dirs {
         /// Only these brokers.
@@ -47,6 +86,12 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<()> {
         }
         ClusterCommand::Quorum { connect, output } => {
             quorum(&Admin::new(connect.connect().await?), &output).await
+        }
+        ClusterCommand::Rebalance { topics, args } => moves::rebalance(topics, args).await,
+        ClusterCommand::Drain { brokers, args } => moves::drain(brokers, args).await,
+        ClusterCommand::Moves { cancel, output, connect } => moves::moves(cancel, output, connect).await,
+        ClusterCommand::ElectLeaders { topics, unclean, connect } => {
+            moves::elect_leaders(topics, unclean, connect).await
         }
         ClusterCommand::Dirs { broker, connect, output } => {
             dirs(&Admin::new(connect.connect().await?), broker, &output).await
