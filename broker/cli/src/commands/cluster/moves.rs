@@ -13,10 +13,13 @@ use ottla_client::Admin;
 use ottla_core::placement::{self, Broker, Move};
 use ottla_types::{BrokerId, ErrorCode, TopicPartition};
 use serde_json::json;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// How often moves under way are looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long brokers may take to tell clients what has changed.
+const SETTLE: Duration = Duration::from_secs(30);
 /// Equal loads are told apart by this; any number does.
 const SEED: u64 = 0;
 
@@ -163,13 +166,13 @@ async fn execute(
     parallel: usize,
 ) -> anyhow::Result<()> {
     let total = moves.len();
-    let moved: Vec<TopicPartition> =
-        moves.iter().map(|to| observed.partitions[to.partition].clone()).collect();
+    let targets: BTreeMap<TopicPartition, Vec<BrokerId>> =
+        moves.iter().map(|to| (observed.partitions[to.partition].clone(), to.replicas.clone())).collect();
     let mut waiting = moves.into_iter();
     let mut progress = Progress::new(false);
     loop {
         let under_way = admin.reassignments().await?;
-        let ours = under_way.iter().filter(|moving| moved.contains(&moving.partition)).count();
+        let ours = under_way.iter().filter(|moving| targets.contains_key(&moving.partition)).count();
         let next: Vec<_> = waiting
             .by_ref()
             .take(parallel.saturating_sub(ours))
@@ -192,8 +195,31 @@ async fn execute(
         tokio::time::sleep(LOOK).await;
     }
     progress.clear();
+    settle(admin, &targets).await?;
+    let moved: Vec<TopicPartition> = targets.into_keys().collect();
     elect(admin, Some(&moved), false).await?;
     Ok(())
+}
+
+/// Waits until what the brokers tell clients has caught up with what was done.
+async fn settle(admin: &Admin, targets: &BTreeMap<TopicPartition, Vec<BrokerId>>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        let now = Observed::of(admin, &[]).await?;
+        let there = now.partitions.iter().zip(&now.replicas);
+        let late =
+            there.filter(|(at, replicas)| targets.get(at).is_some_and(|target| target != *replicas)).count();
+        if late == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!(
+                "{} did not move as planned; `ottla cluster moves` shows why",
+                output::count(late, "partition")
+            );
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Partitions that got another leader.
