@@ -3,8 +3,9 @@
 use crate::broker::Broker;
 use crate::groups;
 use crate::replicas::{IsrProposal, Now, Outbox, Partition};
-use ottla_core::controller::Request;
-use ottla_types::{ErrorCode, TopicPartition};
+use ottla_core::controller::{AlteredPartitions, IsrChange, Reply, Request};
+use ottla_core::replication::Altered;
+use ottla_types::{ErrorCode, TopicId, TopicIdPartition, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,10 @@ use tokio::task::JoinHandle;
 
 /// Between two looks at time-driven work of replicas.
 const TICK: Duration = Duration::from_millis(500);
+/// ISR changes in one request to the controller.
+const PROPOSALS: usize = 5_000;
+/// How long a controller is looked for, for those.
+const PROPOSAL_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two rounds of giving back idle files and looking for room on full disks.
 const MAINTENANCE: Duration = Duration::from_secs(2);
 
@@ -77,7 +82,7 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
             }
             broker.dirs.checkpoint();
         }),
-        every(broker, high_watermarks, |broker| save_high_watermarks(broker)),
+        every(broker, high_watermarks, save_high_watermarks),
         every(broker, MAINTENANCE, |broker| broker.dirs.maintain(broker.clock.wall_ms())),
     ])
 }
@@ -123,15 +128,65 @@ async fn flush_on_demand(broker: Arc<Broker>, mut wanted: mpsc::UnboundedReceive
     }
 }
 
-/// Brings leaders' ISR changes to the controller and the answers back.
+/// Brings leaders' ISR changes to the controller and the answers back: what comes while one request is under way goes
+/// into the next.
 async fn propose(broker: Arc<Broker>, mut proposals: mpsc::UnboundedReceiver<IsrProposal>) {
-    while let Some(proposal) = proposals.recv().await {
-        let _ = Request::CreateTopics { topics: Vec::new(), validate_only: true };
-        proposal.partition.answer_proposal(
-            broker.clock.now_ms(),
-            proposal.request.proposal,
-            Err(ErrorCode::NotController),
-        );
+    while let Some(first) = proposals.recv().await {
+        let mut round = vec![first];
+        while round.len() < PROPOSALS
+            && let Ok(next) = proposals.try_recv()
+        {
+            round.push(next);
+        }
+        let mut topics: BTreeMap<TopicId, Vec<IsrChange>> = BTreeMap::new();
+        for IsrProposal { partition, request } in &round {
+            topics.entry(partition.id.topic_id).or_default().push(IsrChange {
+                partition: partition.id.partition,
+                leader_epoch: request.leader_epoch,
+                partition_epoch: request.partition_epoch,
+                isr: request.new_isr.iter().map(|member| (member.broker, member.broker_epoch)).collect(),
+                recovering: false,
+            });
+        }
+        let request = Request::AlterPartition {
+            broker: broker.id(),
+            epoch: broker.cluster.epoch(),
+            topics: topics.into_iter().collect(),
+        };
+        let answers = match broker.metadata.submit_within(request, PROPOSAL_PATIENCE).await {
+            Ok(Reply::AlterPartition(Ok(answers))) => Ok(answers),
+            Ok(Reply::AlterPartition(Err(error))) => Err(error.code),
+            Ok(_) => Err(ErrorCode::UnknownServerError),
+            // It may have been done all the same: the leader finds out from the metadata, or asks again.
+            Err(_) => Err(ErrorCode::NetworkException),
+        };
+        answer_proposals(broker.clock.now_ms(), round, answers);
+    }
+}
+
+fn answer_proposals(now_ms: u64, round: Vec<IsrProposal>, answers: Result<AlteredPartitions, ErrorCode>) {
+    let answers = answers.map(|topics| {
+        let each = topics.into_iter().flat_map(|(topic_id, partitions)| {
+            partitions
+                .into_iter()
+                .map(move |(partition, answer)| (TopicIdPartition { topic_id, partition }, answer))
+        });
+        each.collect::<BTreeMap<_, _>>()
+    });
+    for IsrProposal { partition, request } in round {
+        let answer = match &answers {
+            Err(code) => Err(*code),
+            Ok(answers) => match answers.get(&partition.id) {
+                Some(Ok(now)) => Ok(Altered {
+                    leader_epoch: now.leader_epoch,
+                    partition_epoch: now.partition_epoch,
+                    isr: now.isr.clone(),
+                }),
+                Some(Err(code)) => Err(*code),
+                None => Err(ErrorCode::UnknownServerError),
+            },
+        };
+        partition.answer_proposal(now_ms, request.proposal, answer);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The broker: everything that a request handler may need, in one place.
 
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
 use crate::logging::Levels;
@@ -23,6 +24,8 @@ pub struct Broker {
     pub clock: Clock,
     /// The cluster's metadata and the way to the controller.
     pub metadata: Arc<Metadata>,
+    /// Its place among the other brokers.
+    pub cluster: Arc<Cluster>,
     /// The replicas here.
     pub replicas: Arc<Replicas>,
     /// The data directories.

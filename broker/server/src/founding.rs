@@ -6,8 +6,8 @@ use ottla_core::metadata::{Image, NodeId, feature};
 use ottla_core::quorum::{Recovered, StoredEntry, StoredSnapshot};
 use ottla_storage::{MetadataLog, MetadataLogError, Recovered as Found};
 
-/// What was found in the log; for an empty one, the beginning of a cluster with `me` as its only voter, written down
-/// before it is used.
+/// What was found in the log. If that is nothing and this broker `founds` its cluster: the beginning of it with `me`
+/// as its only voter, written down before it is used. A broker that joins begins with nothing.
 ///
 /// # Errors
 /// The log's.
@@ -16,7 +16,7 @@ pub fn recovered(
     me: NodeId,
     cluster_id: &str,
     log: &mut MetadataLog,
-    clock: Clock,
+    (founds, clock): (bool, Clock),
 ) -> Result<Recovered, MetadataLogError> {
     let entry = |(index, term, bytes)| StoredEntry { index, term, bytes };
     let recovered = Recovered {
@@ -24,7 +24,7 @@ pub fn recovered(
         snapshot: found.snapshot.map(|(index, term, bytes)| StoredSnapshot { index, term, bytes }),
         entries: found.entries.into_iter().map(entry).collect(),
     };
-    if !recovered.is_empty() {
+    if !recovered.is_empty() || !founds {
         return Ok(recovered);
     }
     let founding = Recovered::founding(me, first_image(cluster_id).to_snapshot());

@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::http::Health;
 use crate::metrics::{LeaderSample, PartitionSample, PartitionSource};
 use crate::replicas::Role;
+use ottla_types::TopicIdPartition;
 
 impl Health for Broker {
     fn live(&self) -> Result<(), String> {
@@ -11,10 +12,25 @@ impl Health for Broker {
     }
 
     fn ready(&self) -> Result<(), String> {
-        if !self.metadata.image().is_active(self.id()) {
+        let (image, me) = (self.metadata.image(), self.id());
+        if self.cluster.epoch().is_none() || !image.is_active(me) {
             return Err("not registered with the controller".to_owned());
         }
-        Ok(())
+        if image.permits().contains_key(&me) {
+            return Err("holds a permit to restart".to_owned());
+        }
+        let is_behind = |id: &TopicIdPartition| {
+            image.partition(*id).is_some_and(|partition| !partition.isr.contains(&me))
+        };
+        match image.partitions_of(me).find(is_behind) {
+            None => Ok(()),
+            Some(first) => {
+                let behind = image.partitions_of(me).filter(is_behind).count();
+                let name =
+                    image.topic(first.topic_id).map_or_else(String::new, |topic| topic.name.to_string());
+                Err(format!("{behind} replicas are not in sync, among them {name}-{}", first.partition))
+            }
+        }
     }
 }
 

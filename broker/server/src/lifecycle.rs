@@ -1,18 +1,32 @@
-//! A broker's life in its cluster: registration, heartbeats, and the signal to stop.
+//! A broker's life in its cluster: registration, heartbeats, and leaving in an orderly way.
+//!
+//! A heartbeat goes out at every interval, and at once when the controller changes, when a connection that another
+//! broker made here breaks (it may take this one for dead), and while somebody is on the way out, who waits until
+//! everybody has seen that.
 
 use crate::broker::Broker;
-use ottla_core::controller::{BrokerHeartbeat, RegisterBroker, Reply, Request};
+use crate::config::BrokerConfig;
+use ottla_core::controller::{AskPermit, BrokerHeartbeat, PermitAnswer, RegisterBroker, Reply, Request};
 use ottla_core::metadata::feature;
 use ottla_core::metadata::record::Endpoint;
 use ottla_storage::LogDirs;
-use ottla_types::{BrokerEpoch, DirectoryId, Uuid};
+use ottla_types::{BrokerEpoch, DirectoryId, ErrorCode, Uuid};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 const PLAINTEXT: i32 = 0;
-/// Pause after a refused registration.
-const RETRY: Duration = Duration::from_millis(100);
+/// Pause after a refused registration, or between heartbeats while something is awaited.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long one heartbeat looks for the controller.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long the others have to take over the leaders of a broker that stops.
+const HANDOVER: Duration = Duration::from_secs(10);
+/// Holds the registration that stopped cleanly, and the run of the machine.
+const CLEAN_STOP_FILE: &str = "clean-stop";
 
 /// What identifies this broker and this run of it.
 #[derive(Debug, Clone)]
@@ -21,41 +35,45 @@ pub struct Identity {
     incarnation_id: Uuid,
     directories: Vec<DirectoryId>,
     metadata_directory: DirectoryId,
+    previous_epoch: BrokerEpoch,
 }
 
 impl Identity {
     /// A new incarnation of the broker that `dirs` belong to.
-    pub fn new(dirs: &LogDirs, metadata_directory: DirectoryId) -> Self {
+    pub fn new(dirs: &LogDirs, metadata_directory: DirectoryId, config: &BrokerConfig) -> Self {
         Self {
             cluster_id: dirs.cluster_id().to_owned(),
             incarnation_id: Uuid::new_v4(),
             directories: dirs.directory_ids(),
             metadata_directory,
+            previous_epoch: take_clean_stop(config).unwrap_or(BrokerEpoch::NONE),
         }
     }
 }
 
 /// Registers this broker and returns when it may lead. Heartbeats go on in the background.
 pub async fn register(broker: &Arc<Broker>, identity: Identity) {
-    let mut controller = broker.metadata.watch_controller();
-    let epoch = loop {
-        // The sending end lives as long as the metadata thread; without it there is nothing to wait for.
-        if controller.wait_for(|controller| controller.is_local).await.is_err() {
-            return;
-        }
-        match broker.metadata.submit(Request::RegisterBroker(registration(broker, &identity))).await {
-            Ok(Reply::RegisterBroker(Ok(epoch))) => break epoch,
+    register_once(broker, &identity).await;
+    let me = broker.id();
+    while !broker.metadata.image().is_active(me) {
+        heartbeat(broker, &identity).await;
+        let active = broker.metadata.wait_until(|image| image.is_active(me));
+        let _ = tokio::time::timeout(RETRY, active).await;
+    }
+    tokio::spawn(heartbeats(broker.clone(), identity));
+}
+
+async fn register_once(broker: &Broker, identity: &Identity) {
+    loop {
+        match broker.metadata.submit(Request::RegisterBroker(registration(broker, identity))).await {
+            Ok(Reply::RegisterBroker(Ok(epoch))) => return broker.cluster.set_epoch(epoch),
             Ok(Reply::RegisterBroker(Err(error))) => {
-                tracing::warn!(%error, "registration refused, trying again")
+                tracing::warn!(%error, "registration refused, trying again");
             }
-            Ok(_) | Err(_) => tracing::debug!("the controller went away, registering again"),
+            Ok(_) | Err(_) => tracing::info!("no controller answers yet, registering again"),
         }
         tokio::time::sleep(RETRY).await;
-    };
-    heartbeat(broker, epoch).await;
-    let me = broker.id();
-    broker.metadata.wait_until(|image| image.is_active(me)).await;
-    tokio::spawn(heartbeats(broker.clone(), epoch));
+    }
 }
 
 fn registration(broker: &Broker, identity: &Identity) -> RegisterBroker {
@@ -74,34 +92,171 @@ fn registration(broker: &Broker, identity: &Identity) -> RegisterBroker {
         rack: broker.config.rack.clone(),
         directories: identity.directories.clone(),
         metadata_directory: identity.metadata_directory,
-        previous_epoch: BrokerEpoch::NONE,
+        previous_epoch: identity.previous_epoch,
         cordoned: false,
     }
 }
 
-async fn heartbeats(broker: Arc<Broker>, epoch: BrokerEpoch) {
+async fn heartbeats(broker: Arc<Broker>, identity: Identity) {
     let interval = Duration::from_millis(broker.config.settings.count("broker.heartbeat.interval.ms").max(1));
+    let mut controller = broker.metadata.watch_controller();
+    let mut published = broker.metadata.watch_published();
+    controller.mark_unchanged();
     loop {
-        tokio::time::sleep(interval).await;
-        heartbeat(&broker, epoch).await;
+        let due = Instant::now() + interval;
+        loop {
+            let somebody_leaves =
+                broker.metadata.image().brokers().values().any(|other| other.in_controlled_shutdown);
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => break,
+                () = broker.cluster.heartbeat.notified() => break,
+                changed = controller.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                changed = published.changed() => match changed {
+                    Ok(()) if somebody_leaves => break,
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+            }
+        }
+        heartbeat(&broker, &identity).await;
     }
 }
 
-async fn heartbeat(broker: &Broker, epoch: BrokerEpoch) {
-    let request = BrokerHeartbeat {
-        broker_id: broker.id(),
-        broker_epoch: epoch,
-        metadata_offset: broker.metadata.image().offset(),
-        want_fence: false,
-        want_shutdown: false,
-        offline_directories: broker.dirs.offline_dirs().into_iter().map(|(id, ..)| id).collect(),
-        cordoned: None,
-    };
-    match broker.metadata.submit(Request::BrokerHeartbeat(request)).await {
-        Ok(Reply::BrokerHeartbeat(Err(error))) => tracing::warn!(%error, "heartbeat refused"),
+/// Tells the controller that this broker is there; registers again if it has to.
+async fn heartbeat(broker: &Broker, identity: &Identity) {
+    let request = heartbeat_request(broker);
+    match broker.metadata.submit_within(Request::BrokerHeartbeat(request), HEARTBEAT_PATIENCE).await {
+        Ok(Reply::BrokerHeartbeat(Ok(_))) => {}
+        Ok(Reply::BrokerHeartbeat(Err(error))) => {
+            tracing::warn!(%error, "heartbeat refused");
+            let is_unknown =
+                matches!(error.code, ErrorCode::StaleBrokerEpoch | ErrorCode::BrokerIdNotRegistered);
+            if is_unknown && !broker.cluster.leaving.load(Ordering::Acquire) {
+                register_once(broker, identity).await;
+            }
+        }
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "heartbeat not answered"),
     }
+}
+
+fn heartbeat_request(broker: &Broker) -> BrokerHeartbeat {
+    BrokerHeartbeat {
+        broker_id: broker.id(),
+        broker_epoch: broker.cluster.epoch(),
+        metadata_offset: broker.metadata.image().offset(),
+        want_fence: false,
+        want_shutdown: broker.cluster.leaving.load(Ordering::Acquire),
+        offline_directories: broker.dirs.offline_dirs().into_iter().map(|(id, ..)| id).collect(),
+        cordoned: None,
+    }
+}
+
+/// Leaves the cluster in an orderly way: with the permit of the others, the leaders handed over. `now` resolves if
+/// somebody will not wait.
+pub async fn leave(broker: &Broker, now: impl Future<Output = ()>) {
+    let is_alone = broker.metadata.image().brokers().len() <= 1;
+    if is_alone || broker.cluster.epoch().is_none() {
+        return;
+    }
+    tokio::select! {
+        () = leave_in_order(broker) => {}
+        () = now => tracing::warn!("told twice to stop: stopping at once"),
+    }
+}
+
+async fn leave_in_order(broker: &Broker) {
+    await_permit(broker).await;
+    if !broker.config.settings.boolean("controlled.shutdown.enable") {
+        return;
+    }
+    broker.cluster.leaving.store(true, Ordering::Release);
+    let started = Instant::now();
+    while started.elapsed() < HANDOVER {
+        let request = Request::BrokerHeartbeat(heartbeat_request(broker));
+        match broker.metadata.submit_within(request, HEARTBEAT_PATIENCE).await {
+            Ok(Reply::BrokerHeartbeat(Ok(reply))) if reply.should_shutdown => {
+                tracing::info!(ms = started.elapsed().as_millis() as u64, "leaders handed over");
+                broker.metadata.resign();
+                tokio::time::sleep(RETRY).await;
+                return;
+            }
+            Ok(Reply::BrokerHeartbeat(Err(error))) => {
+                tracing::warn!(%error, "the controller does not let this broker hand over");
+                return;
+            }
+            _ => tokio::time::sleep(RETRY / 2).await,
+        }
+    }
+    tracing::error!("STOPPING WITHOUT a handover: the controller did not agree in time");
+}
+
+async fn await_permit(broker: &Broker) {
+    let patience = broker.config.settings.count("ottla.shutdown.permit.timeout.ms");
+    let deadline = Instant::now() + Duration::from_millis(patience);
+    let mut told = false;
+    loop {
+        let ask = AskPermit {
+            broker: broker.id(),
+            broker_epoch: broker.cluster.epoch(),
+            duration_ms: 300_000,
+            force: false,
+            dry_run: false,
+            reason: "stop".to_owned(),
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).max(RETRY);
+        match broker.metadata.submit_within(Request::AskPermit(ask), left.min(HANDOVER)).await {
+            Ok(Reply::Permit(PermitAnswer::Granted { epoch, .. } | PermitAnswer::Held { epoch })) => {
+                tracing::info!(epoch, "permit to stop");
+                return;
+            }
+            Ok(Reply::Permit(PermitAnswer::Refused(reasons))) if !told => {
+                let first = reasons.named.first().map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(reasons = reasons.total, first, "may not stop yet, waiting");
+                told = true;
+            }
+            _ => {}
+        }
+        if Instant::now() >= deadline {
+            tracing::error!("STOPPING WITHOUT A PERMIT: it was refused for {patience} ms");
+            return;
+        }
+        tokio::time::sleep(RETRY * 4).await;
+    }
+}
+
+fn clean_stop_path(config: &BrokerConfig) -> Option<PathBuf> {
+    config.log_dirs.first().map(|dir| dir.join(CLEAN_STOP_FILE))
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Notes that the registration stopped with everything it had acknowledged (KIP-966). Counts in this run of the
+/// machine only: what was not synced is gone with it.
+pub fn note_clean_stop(broker: &Broker) {
+    let epoch = broker.cluster.epoch();
+    if epoch.is_none() {
+        return;
+    }
+    if let Some(path) = clean_stop_path(&broker.config)
+        && let Err(error) = std::fs::write(&path, format!("{epoch} {}\n", boot_id()))
+    {
+        tracing::warn!(%error, path = %path.display(), "the clean stop could not be noted");
+    }
+}
+
+fn take_clean_stop(config: &BrokerConfig) -> Option<BrokerEpoch> {
+    let path = clean_stop_path(config)?;
+    let text = std::fs::read_to_string(&path).ok()?;
+    std::fs::remove_file(&path).ok()?;
+    let (epoch, boot) = text.trim().split_once(' ')?;
+    let epoch = epoch.parse().ok().map(BrokerEpoch)?;
+    (!boot.is_empty() && boot == boot_id()).then_some(epoch)
 }
 
 /// Returns when the process is asked to stop (SIGTERM, SIGINT).

@@ -6,25 +6,32 @@
 
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::cluster::discover::{self, Beginning, DiscoverError};
+use crate::cluster::gate::Gate;
+use crate::cluster::targets::Targets;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
-use crate::http::{Health, HttpServer, HttpState};
+use crate::http::{HttpServer, HttpState};
 use crate::lifecycle::{self, Identity};
 use crate::logging::{self, Banner, Levels, LoggingError};
 use crate::metadata::node::{self, Node, NodeError};
-use crate::metadata::publisher::{self, Publisher};
+use crate::metadata::publisher::{self, Publication, Publisher};
 use crate::metadata::{Controller, Metadata};
 use crate::metrics::{Metrics, MetricsOptions};
 use crate::net::{BindError, BoundListener, Server};
+use crate::peers::wire::Hello;
+use crate::peers::{Peers, greet};
 use crate::replicas::apply::ReplicaApplier;
 use crate::replicas::{Outbox, Replicas};
+use crate::replicator::Replicator;
 use crate::{background, founding, rules};
 use bytes::Bytes;
 use ottla_core::fetch_session::{self, Cache};
-use ottla_core::metadata::{Image, NodeId};
+use ottla_core::metadata::{Image, ImageDelta, NodeId};
 use ottla_core::quorum::{Config as QuorumConfig, Quorum};
 use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs, MetadataLog};
-use ottla_types::DirectoryId;
+use ottla_types::{BrokerId, DirectoryId};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,6 +40,9 @@ use tokio::sync::watch;
 const SESSION_PARTITIONS: usize = 1_000_000;
 /// A session unused for so long may be given up for any other.
 const SESSION_EVICTION_MS: u64 = 120_000;
+
+/// How long a greeting waits for its answer, and the next round of greetings for its turn.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
 
 /// Why a broker does not start. One line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +53,9 @@ pub enum StartError {
     /// The data directories cannot be used.
     #[error(transparent)]
     Dirs(#[from] DirsError),
+    /// It comes to no cluster.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -67,6 +80,7 @@ pub enum StartError {
 pub struct Running {
     broker: Arc<Broker>,
     dirs: Arc<LogDirs>,
+    replicator: Arc<Replicator>,
     server: Server,
     _http: Option<HttpServer>,
     tasks: background::Tasks,
@@ -81,6 +95,9 @@ pub struct Running {
 /// If it does not start, or cannot go on.
 pub fn run(config: BrokerConfig) -> Result<(), StartError> {
     let levels = logging::init(config.log_format, &config.log_level)?;
+    if let Err(error) = crate::net::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads);
@@ -92,6 +109,9 @@ pub fn run(config: BrokerConfig) -> Result<(), StartError> {
             () = lifecycle::stop_signal() => Ok(()),
             error = &mut running.failed => Err(StartError::Node(error.map_or_else(|_| "gone".to_owned(), |e| e.to_string()))),
         };
+        if stopped.is_ok() {
+            lifecycle::leave(running.broker(), lifecycle::stop_signal()).await;
+        }
         running.stop().await;
         stopped
     })
@@ -111,14 +131,39 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let http =
         config.http.as_ref().map(|at| BoundListener::bind("HTTP", &at.host, at.port, 128)).transpose()?;
     let config = Arc::new(config.with_bound_ports(&listeners));
-    let dirs = Arc::new(open_dirs(&config)?);
     let metrics = Arc::new(Metrics::new(MetricsOptions {
         topics_max: config.metrics_topics_max,
         partitions: config.partition_metrics,
     }));
+    let (peers, broken) = Peers::new(config.node_id, &config.inter_broker_listener);
+    let cluster = Arc::new(Cluster::new(config.node_id, &config.inter_broker_listener, peers.clone()));
+    let gate = Gate::new(cluster.clone());
+    let server = Server::start(config.net.clone(), listeners, gate.clone(), metrics.clone())?;
+    server.report_to(&metrics);
+    let state = HttpState { metrics: metrics.clone(), health: gate.clone(), levels: levels.clone() };
+    let http = http.map(|http| HttpServer::start(http, state)).transpose()?;
+    let targets = Targets::of(&config);
+    let beginning = discover::begin(&config, &targets, &peers, &cluster.standing).await?;
+    let dirs = Arc::new(open_dirs(&config, &beginning)?);
+    peers.belong_to(dirs.cluster_id());
     let replicas = Arc::new(Replicas::default());
     let (outbox, inbox) = background::channels();
-    let node = start_metadata(&config, clock, &dirs, &replicas, &metrics, &outbox).await?;
+    let replicator = Replicator::new(&config, clock, replicas.clone(), cluster.clone());
+    let parts = ForMetadata {
+        config: &config,
+        clock,
+        dirs: &dirs,
+        replicas: &replicas,
+        metrics: &metrics,
+        outbox: &outbox,
+        replicator: &replicator,
+        peers: (!targets.is_empty()).then(|| peers.clone()),
+    };
+    let node = start_metadata(&parts, &beginning).await?;
+    cluster.attach(node.metadata.clone());
+    cluster.standing.settle();
+    tokio::spawn(report_broken(broken, node.metadata.clone()));
+    tokio::spawn(look_around(config.node_id, targets, cluster.clone(), node.metadata.clone()));
     let limits = fetch_session::Limits {
         slots: config.settings.count("max.incremental.fetch.session.cache.slots") as usize,
         partitions: SESSION_PARTITIONS,
@@ -128,6 +173,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         config: config.clone(),
         clock,
         metadata: node.metadata.clone(),
+        cluster,
         replicas,
         dirs: dirs.clone(),
         metrics: metrics.clone(),
@@ -139,17 +185,19 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     metrics.set_partition_source(broker.clone());
     let tasks = background::start(&broker, inbox);
     lifecycle::register(&broker, node.identity).await;
-    let server = Server::start(config.net.clone(), listeners, broker.clone(), metrics.clone())?;
-    server.report_to(&metrics);
-    let health: Arc<dyn Health> = broker.clone();
-    let http = http.map(|http| HttpServer::start(http, HttpState { metrics, health, levels })).transpose()?;
+    gate.open(broker.clone());
     let banner = Banner {
         config: &config,
         cluster_id: dirs.cluster_id(),
         http: http.as_ref().map(HttpServer::address),
     };
-    println!("{}", logging::banner(&banner));
-    Ok(Running { broker, dirs, server, _http: http, tasks, threads: node.threads, failed: node.failed })
+    // A closed stdout is no reason to stop.
+    let _ = std::io::Write::write_all(
+        &mut std::io::stdout(),
+        format!("{}\n", logging::banner(&banner)).as_bytes(),
+    );
+    let (threads, failed) = (node.threads, node.failed);
+    Ok(Running { broker, dirs, replicator, server, _http: http, tasks, threads, failed })
 }
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<BoundListener>, BindError> {
@@ -158,12 +206,45 @@ fn bind_all(config: &BrokerConfig) -> Result<Vec<BoundListener>, BindError> {
     config.listeners.iter().map(bind).collect()
 }
 
-fn open_dirs(config: &BrokerConfig) -> Result<LogDirs, DirsError> {
+/// Brokers whose connections broke may be dead.
+async fn report_broken(mut broken: tokio::sync::mpsc::UnboundedReceiver<BrokerId>, metadata: Arc<Metadata>) {
+    while let Some(peer) = broken.recv().await {
+        tracing::info!(%peer, "the connection to a broker broke");
+        metadata.peer_lost(peer);
+    }
+}
+
+/// While nobody is known to lead, the configured addresses are asked who is there: after a restart of all brokers
+/// none may be where it was.
+async fn look_around(me: BrokerId, targets: Targets, cluster: Arc<Cluster>, metadata: Arc<Metadata>) {
+    if targets.is_empty() {
+        return;
+    }
+    loop {
+        if metadata.controller().node.is_none() {
+            let cluster_id = cluster.peers.cluster_id().map(str::to_owned);
+            let hello =
+                Hello { from: me, cluster_id: cluster_id.clone(), candidate: None, wants_grant: false };
+            for (address, answer) in greet::all(&targets.addresses().await, &hello, LOOK_AROUND).await {
+                if answer.cluster_id == cluster_id {
+                    discover::meet(&cluster.peers, me, &address, &answer);
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_AROUND).await;
+    }
+}
+
+fn open_dirs(config: &BrokerConfig, beginning: &Beginning) -> Result<LogDirs, DirsError> {
+    let cluster_id = match beginning {
+        Beginning::Alone => config.cluster_id.clone(),
+        Beginning::Member(id) | Beginning::Joins(id) | Beginning::Founds(id) => Some(id.clone()),
+    };
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let options = DirsOptions {
         dirs: config.log_dirs.clone(),
         node_id: config.node_id,
-        cluster_id: config.cluster_id.clone(),
+        cluster_id,
         boot_id: boot_id.trim().to_owned(),
     };
     LogDirs::open(Arc::new(FsDisk), &options)
@@ -176,20 +257,29 @@ struct MetadataParts {
     failed: tokio::sync::oneshot::Receiver<NodeError>,
 }
 
-async fn start_metadata(
-    config: &Arc<BrokerConfig>,
+/// What the metadata node is made with.
+struct ForMetadata<'a> {
+    config: &'a Arc<BrokerConfig>,
     clock: Clock,
-    dirs: &Arc<LogDirs>,
-    replicas: &Arc<Replicas>,
-    metrics: &Arc<Metrics>,
-    outbox: &Outbox,
-) -> Result<MetadataParts, StartError> {
+    dirs: &'a Arc<LogDirs>,
+    replicas: &'a Arc<Replicas>,
+    metrics: &'a Arc<Metrics>,
+    outbox: &'a Outbox,
+    replicator: &'a Arc<Replicator>,
+    /// None for a broker that is configured to be alone.
+    peers: Option<Arc<Peers>>,
+}
+
+async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Result<MetadataParts, StartError> {
+    let ForMetadata { config, dirs, replicas, metrics, outbox, replicator, .. } = *parts;
+    let (clock, peers) = (parts.clock, &parts.peers);
     let (log_dir, trust_written) =
         dirs.metadata_dir().ok_or(StartError::Node("no data directory".to_owned()))?;
     let directory = dirs.directory_ids().first().copied().unwrap_or(DirectoryId::ZERO);
     let me = NodeId::new(config.node_id, directory);
     let (mut log, found) = MetadataLog::open(log_dir, trust_written, clock.wall_ms())?;
-    let recovered = founding::recovered(found, me, dirs.cluster_id(), &mut log, clock)?;
+    let founds = matches!(beginning, Beginning::Alone | Beginning::Founds(_));
+    let recovered = founding::recovered(found, me, dirs.cluster_id(), &mut log, (founds, clock))?;
     let image = match recovered.image().map_err(|error| StartError::Snapshot(error.to_string()))? {
         None => Image::default(),
         Some((index, members, data)) => {
@@ -206,23 +296,30 @@ async fn start_metadata(
     let quorum = Quorum::start(quorum_config, recovered)?;
     let (leader, watch_leader) = watch::channel(Controller::default());
     let (events, event_receiver) = mpsc::channel();
-    let metadata = Metadata::new(config.node_id, watch_leader, events);
-    let (publisher, publications) = Publisher::new();
+    let metadata = Metadata::new(config.node_id, watch_leader, events, peers.clone());
+    let (mut publisher, publications) = Publisher::new();
+    if image.offset() > 0 {
+        // What the snapshot holds does not come again.
+        let delta = ImageDelta::everything(&image);
+        publisher.publish(Publication { image: image.clone(), delta, replies: Vec::new() });
+    }
     let applier = ReplicaApplier::new(
         config.clone(),
         clock,
         dirs.clone(),
         replicas.clone(),
         metrics.clone(),
-        outbox.clone(),
+        (outbox.clone(), replicator.clone()),
     );
+    let mut transport = PeerTransport { peers: peers.clone() };
+    node::Transport::learn(&mut transport, &image);
     let node = Node {
         quorum,
         log,
         image,
         rules: rules::of(config),
         clock,
-        transport: Box::new(NoTransport),
+        transport: Box::new(transport),
         publisher,
         leader,
         tick_ms,
@@ -240,14 +337,30 @@ async fn start_metadata(
         std::thread::Builder::new().name("ottla-metadata".to_owned()).spawn(run_node)?,
         std::thread::Builder::new().name("ottla-publisher".to_owned()).spawn(run_publisher)?,
     ];
-    Ok(MetadataParts { metadata, identity: Identity::new(dirs, directory), threads, failed })
+    Ok(MetadataParts { metadata, identity: Identity::new(dirs, directory, config), threads, failed })
 }
 
-/// A node that is alone has nobody to send to.
-struct NoTransport;
+/// Messages of the quorum over the connections to the peers, if there are any.
+struct PeerTransport {
+    peers: Option<Arc<Peers>>,
+}
 
-impl node::Transport for NoTransport {
-    fn send(&mut self, _to: NodeId, _message: Bytes) {}
+impl node::Transport for PeerTransport {
+    fn send(&mut self, to: NodeId, message: Bytes) {
+        if let Some(peers) = &self.peers {
+            peers.send_quorum(to, &message);
+        }
+    }
+
+    fn learn(&mut self, image: &Image) {
+        if let Some(peers) = &self.peers {
+            peers.learn(image);
+        }
+    }
+
+    fn is_down(&self, peer: BrokerId) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.is_down(peer))
+    }
 }
 
 fn load_replicas(config: &BrokerConfig, clock: Clock, dirs: &LogDirs, image: &Image) {
@@ -278,12 +391,13 @@ impl Running {
 
     /// Stops: no new requests, answers for those in flight, logs closed.
     pub async fn stop(self) {
-        let Self { broker, dirs, server, tasks, threads, .. } = self;
+        let Self { broker, dirs, replicator, server, tasks, threads, .. } = self;
         tracing::info!("stopping");
         for replica in broker.replicas.partitions() {
             replica.lock().fail_waiters(ottla_types::ErrorCode::NotLeaderOrFollower);
         }
         server.shutdown(broker.config.shutdown_timeout.min(Duration::from_millis(500))).await;
+        replicator.stop();
         tasks.stop().await;
         broker.metadata.stop();
         let _ = tokio::task::spawn_blocking(move || {
@@ -292,6 +406,7 @@ impl Running {
                 let _ = thread.join();
             }
             dirs.shutdown(4);
+            lifecycle::note_clean_stop(&broker);
         })
         .await;
         tracing::info!("stopped");

@@ -41,6 +41,12 @@ pub(crate) const OWN: &[OwnSetting] = &[
         Valid::Address,
         "Where metrics and health are served; empty: nowhere.",
     ),
+    own(
+        "ottla.founding.brokers",
+        "0",
+        Valid::Between(0, 1000),
+        "Brokers of whom a majority must be there to found a cluster; 0: as many as are configured.",
+    ),
     own("ottla.log.format", "text", Valid::OneOf(&["text", "json"]), "Form of the log on stderr."),
     own(
         "ottla.log.level",
@@ -77,6 +83,12 @@ pub(crate) const OWN: &[OwnSetting] = &[
         "30000",
         Valid::Between(100, 3_600_000),
         "A request that has begun must go on arriving within this time.",
+    ),
+    own(
+        "ottla.shutdown.permit.timeout.ms",
+        "60000",
+        Valid::Between(0, 86_400_000),
+        "How long a stop waits for the permit of the others; then the broker stops without it.",
     ),
     own(
         "ottla.shutdown.timeout.ms",

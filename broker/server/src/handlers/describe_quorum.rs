@@ -31,7 +31,10 @@ pub async fn handle(context: &Context, request: &DescribeQuorumRequest) -> Descr
     let Some(status) = context.broker.metadata.quorum_status().await else {
         return DescribeQuorumResponse::default().with_error_code(ErrorCode::NotLeaderOrFollower.code());
     };
-    if !context.broker.metadata.controller().is_local {
+    let leader_answered = status.leader.is_some_and(|leader| {
+        status.members.iter().any(|member| member.node == leader && member.matched == status.last_index)
+    });
+    if !leader_answered {
         let leader = status.leader.map_or(-1, |leader| leader.broker().0);
         return answer(
             PartitionData::default()

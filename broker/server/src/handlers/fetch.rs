@@ -49,7 +49,11 @@ pub async fn handle(context: &Context, request: FetchRequest) -> Response {
     };
     let (keys, targets) = targets(context, session.get(), reader);
     let limits = limits(context, &request, targets.is_empty());
-    let answers = fetch(&targets, limits, context.broker.clock).await;
+    let nudge = match reader {
+        Reader::Follower { broker, .. } => Some(context.broker.cluster.nudge_of(broker)),
+        Reader::Consumer | Reader::CommittedConsumer => None,
+    };
+    let answers = fetch(&targets, limits, context.broker.clock, nudge.as_deref()).await;
     let (response, slices) = assemble(context, session, reader, &keys, answers);
     send(context, &response, slices)
 }

@@ -6,12 +6,14 @@
 
 pub mod node;
 pub mod publisher;
+mod remote;
 
+use crate::peers::Peers;
 use arc_swap::ArcSwap;
 use node::Event;
 use ottla_core::controller::{Reply, Request};
 use ottla_core::metadata::{Image, NodeId};
-use ottla_core::quorum::Status;
+use ottla_core::quorum::{MembershipChange, Status};
 use ottla_types::{BrokerId, ErrorCode};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -36,6 +38,7 @@ pub struct Metadata {
     published: watch::Sender<u64>,
     events: mpsc::Sender<Event>,
     me: BrokerId,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Metadata {
@@ -44,9 +47,10 @@ impl Metadata {
         me: BrokerId,
         controller: watch::Receiver<Controller>,
         events: mpsc::Sender<Event>,
+        peers: Option<Arc<Peers>>,
     ) -> Arc<Self> {
         let (published, _) = watch::channel(0);
-        Arc::new(Self { image: ArcSwap::default(), controller, published, events, me })
+        Arc::new(Self { image: ArcSwap::default(), controller, published, events, me, peers })
     }
 
     /// The metadata as it stands. Keep it for the length of a request only.
@@ -71,11 +75,6 @@ impl Metadata {
         }
     }
 
-    /// Tells when a newer image is shown.
-    pub fn watch_published(&self) -> watch::Receiver<u64> {
-        self.published.subscribe()
-    }
-
     /// Who leads the quorum.
     pub fn controller(&self) -> Controller {
         *self.controller.borrow()
@@ -92,12 +91,17 @@ impl Metadata {
         self.controller().node.map_or(self.me, NodeId::broker)
     }
 
+    /// Tells when a newer image is shown.
+    pub fn watch_published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
     /// Asks the controller, which must be here.
     ///
     /// # Errors
     /// `NotController` if it is not, or stopped being before the answer was safe; then the change may or may not
     /// take place.
-    pub async fn submit(&self, request: Request) -> Result<Reply, ErrorCode> {
+    pub async fn submit_here(&self, request: Request) -> Result<Reply, ErrorCode> {
         let (reply, answer) = oneshot::channel();
         if self.events.send(Event::Submit { request, reply }).is_err() {
             return Err(ErrorCode::NotController);
@@ -106,10 +110,32 @@ impl Metadata {
     }
 
     /// What this node knows of its quorum.
-    pub async fn quorum_status(&self) -> Option<Status> {
+    pub async fn status_here(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.events.send(Event::Status(reply)).ok()?;
         answer.await.ok()
+    }
+
+    /// Changes who takes part in the quorum, which must be led from here; done once it is committed.
+    ///
+    /// # Errors
+    /// `NotController` if it is not, or stopped being.
+    pub async fn change_membership_here(&self, change: MembershipChange) -> Result<(), ErrorCode> {
+        let (reply, answer) = oneshot::channel();
+        if self.events.send(Event::ChangeMembership { change, reply }).is_err() {
+            return Err(ErrorCode::NotController);
+        }
+        answer.await.unwrap_or(Err(ErrorCode::NotController)).map(|_| ())
+    }
+
+    /// The connection to another broker broke.
+    pub fn peer_lost(&self, peer: BrokerId) {
+        let _ = self.events.send(Event::PeerLost(peer));
+    }
+
+    /// Hands the leadership of the quorum to another node, if this one has it and another can take it.
+    pub fn resign(&self) {
+        let _ = self.events.send(Event::Resign);
     }
 
     /// Hands over a message of another node of the quorum.

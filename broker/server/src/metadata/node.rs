@@ -9,11 +9,14 @@ use super::Controller as Leader;
 use super::publisher::{Publication, Publisher};
 use crate::clock::Clock;
 use bytes::Bytes;
+use ottla_core::controller::membership;
 use ottla_core::controller::{Controller, Outcome, Reply, Request, Rules};
 use ottla_core::metadata::{self, Image, ImageDelta, NodeId};
-use ottla_core::quorum::{Committed, Effect, Leadership, Payload, Persist, Quorum, Snapshot, Status};
+use ottla_core::quorum::{
+    Committed, Effect, Leadership, MembershipChange, Payload, Persist, Quorum, Snapshot, Status,
+};
 use ottla_storage::MetadataLog;
-use ottla_types::ErrorCode;
+use ottla_types::{BrokerId, ErrorCode};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -33,6 +36,15 @@ pub enum Event {
     Status(oneshot::Sender<Status>),
     /// From another node of the quorum.
     Message(Bytes),
+    /// The connection to another broker broke.
+    PeerLost(BrokerId),
+    /// Change who takes part in the quorum.
+    ChangeMembership {
+        /// How.
+        change: MembershipChange,
+        /// Told when it is committed.
+        reply: oneshot::Sender<Result<Reply, ErrorCode>>,
+    },
     /// Hand leadership to another node, if there is one that can take it.
     Resign,
     /// End.
@@ -54,6 +66,10 @@ pub struct PendingReply {
 pub trait Transport: Send {
     /// Sends `message` to `to`, or loses it.
     fn send(&mut self, to: NodeId, message: Bytes);
+    /// Brokers registered, changed or went.
+    fn learn(&mut self, image: &Image);
+    /// The connection to that broker broke and is not back.
+    fn is_down(&self, peer: BrokerId) -> bool;
 }
 
 /// What the thread needs.
@@ -100,6 +116,8 @@ struct Running {
     controller: Option<Controller>,
     pending: VecDeque<PendingReply>,
     next_tick_ms: u64,
+    /// Who takes part in the quorum may have to change.
+    plan_due: bool,
 }
 
 /// Runs the node until it is told to stop or cannot go on.
@@ -108,7 +126,8 @@ struct Running {
 /// [`NodeError`]; the broker must stop then.
 pub fn run(node: Node, events: &Receiver<Event>) -> Result<(), NodeError> {
     let next_tick_ms = node.clock.now_ms() + node.tick_ms;
-    let mut running = Running { node, controller: None, pending: VecDeque::new(), next_tick_ms };
+    let mut running =
+        Running { node, controller: None, pending: VecDeque::new(), next_tick_ms, plan_due: true };
     loop {
         running.settle()?;
         let wait = Duration::from_millis(running.next_wake_ms().saturating_sub(running.node.clock.now_ms()));
@@ -125,6 +144,7 @@ pub fn run(node: Node, events: &Receiver<Event>) -> Result<(), NodeError> {
             next = events.try_recv().ok();
         }
         running.pass_time();
+        running.plan_membership();
     }
 }
 
@@ -142,6 +162,7 @@ impl Running {
         if now >= self.next_tick_ms {
             self.node.quorum.tick();
             self.next_tick_ms = (self.next_tick_ms + self.node.tick_ms).max(now);
+            self.plan_due = true;
         }
         let due = self.controller.as_ref().and_then(Controller::poll_timeout).is_some_and(|at| now >= at);
         if due
@@ -166,6 +187,8 @@ impl Running {
                     tracing::debug!(%error, "a message of the metadata quorum was ignored");
                 }
             }
+            Event::PeerLost(peer) => self.peer_lost(peer),
+            Event::ChangeMembership { change, reply } => self.change_membership(change, reply),
             Event::Resign => {
                 if let Some(successor) = self.node.quorum.successor() {
                     self.node.quorum.transfer_leader(successor);
@@ -174,6 +197,52 @@ impl Running {
             Event::Stop => return false,
         }
         true
+    }
+
+    /// A broken connection is the first sign of a dead broker: the quorum looks for another leader, the controller
+    /// for other leaders of partitions, unless it is heard of again.
+    fn peer_lost(&mut self, peer: BrokerId) {
+        let members = self.node.quorum.membership();
+        for node in members.nodes().filter(|node| node.broker() == peer) {
+            self.node.quorum.suspect(node);
+        }
+        self.suspect(peer);
+    }
+
+    fn suspect(&mut self, peer: BrokerId) {
+        let Some(epoch) = self.node.image.broker(peer).map(|broker| broker.epoch) else { return };
+        if self.node.quorum.can_propose()
+            && let Some(controller) = &mut self.controller
+        {
+            let request = Request::SuspectBroker { broker: peer, epoch };
+            let outcome = controller.handle(self.node.clock.now_ms(), request);
+            self.propose(outcome, None);
+        }
+    }
+
+    /// The voters follow the registered brokers.
+    fn plan_membership(&mut self) {
+        if !std::mem::take(&mut self.plan_due) || self.controller.is_none() || !self.node.quorum.can_propose()
+        {
+            return;
+        }
+        let members = self.node.quorum.membership();
+        let Some(change) = membership::plan(&self.node.image, &members, &self.node.quorum.status()) else {
+            return;
+        };
+        // A change that is not taken now is planned again at the next tick.
+        if self.node.quorum.propose_membership(change).is_ok() {
+            tracing::info!(?change, "metadata quorum");
+        }
+    }
+
+    fn change_membership(&mut self, change: MembershipChange, to: oneshot::Sender<Result<Reply, ErrorCode>>) {
+        match self.node.quorum.propose_membership(change) {
+            Ok(index) => self.pending.push_back(PendingReply { index, reply: Reply::Done, to }),
+            Err(error) => {
+                let _ = to.send(Err(error.code()));
+            }
+        }
     }
 
     fn submit(&mut self, request: Request, to: oneshot::Sender<Result<Reply, ErrorCode>>) {
@@ -302,6 +371,7 @@ impl Running {
             Payload::Membership(members) => {
                 self.node.image.set_membership(members);
                 self.node.image.set_offset(entry.index);
+                self.plan_due = true;
                 if let Some(controller) = &mut self.controller {
                     controller.membership_changed(self.node.image.membership().clone());
                 }
@@ -337,6 +407,11 @@ impl Running {
         let now = self.node.clock.now_ms();
         self.controller = Some(Controller::new(self.node.image.clone(), now, self.node.rules.clone()));
         self.node.leader.send_modify(|leader| leader.is_local = true);
+        self.plan_due = true;
+        let down = self.node.image.brokers().keys().filter(|id| self.node.transport.is_down(**id));
+        for peer in down.copied().collect::<Vec<_>>() {
+            self.suspect(peer);
+        }
     }
 
     fn publish(&mut self, delta: ImageDelta) {
@@ -344,6 +419,15 @@ impl Running {
         let mut replies = Vec::new();
         while self.pending.front().is_some_and(|pending| pending.index <= applied) {
             replies.extend(self.pending.pop_front());
+        }
+        if !delta.is_empty()
+            && let Some(controller) = &mut self.controller
+        {
+            controller.committed(&self.node.image);
+        }
+        if !delta.brokers.is_empty() {
+            self.plan_due = true;
+            self.node.transport.learn(&self.node.image);
         }
         if delta.is_empty() && replies.is_empty() && !self.node.publisher.is_behind(applied) {
             return;

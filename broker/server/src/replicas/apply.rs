@@ -9,9 +9,11 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::metadata::publisher::Apply;
 use crate::metrics::Metrics;
+use crate::replicator::Replicator;
+use crate::replicator::stream::follower_log;
 use crate::topic_settings::TopicSettings;
 use ottla_core::metadata::{ConfigResourceKind, Image, ImageDelta, PartitionImage, TopicImage};
-use ottla_core::replication::{BrokerStatus, Leader, LogPosition, PartitionChange, PartitionState};
+use ottla_core::replication::{BrokerStatus, Follow, Leader, LogPosition, PartitionChange, PartitionState};
 use ottla_storage::{LogDirs, LogHandle};
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Offset, TopicIdPartition, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,7 @@ pub struct ReplicaApplier {
     replicas: Arc<Replicas>,
     metrics: Arc<Metrics>,
     outbox: Outbox,
+    replicator: Arc<Replicator>,
     /// As saved before the last stop; a replica takes its own once.
     high_watermarks: BTreeMap<TopicPartition, Offset>,
 }
@@ -39,10 +42,11 @@ impl ReplicaApplier {
         dirs: Arc<LogDirs>,
         replicas: Arc<Replicas>,
         metrics: Arc<Metrics>,
-        outbox: Outbox,
+        (outbox, replicator): (Outbox, Arc<Replicator>),
     ) -> Self {
         let high_watermarks = dirs.high_watermarks();
-        Self { me: config.node_id, config, clock, dirs, replicas, metrics, outbox, high_watermarks }
+        let me = config.node_id;
+        Self { me, config, clock, dirs, replicas, metrics, outbox, replicator, high_watermarks }
     }
 }
 
@@ -77,6 +81,7 @@ impl ReplicaApplier {
     }
 
     fn remove(&self, id: TopicIdPartition) {
+        self.replicator.unfollow(&id);
         let Some(replica) = self.replicas.remove(id) else { return };
         {
             let mut state = replica.lock();
@@ -185,13 +190,31 @@ impl ReplicaApplier {
             }
         }
         if state.leader == self.me && guard.log.is_ok() {
+            self.replicator.unfollow(&replica.id);
             self.lead(image, topic, replica, &mut guard, &state);
         } else {
-            let high_watermark = self.known_high_watermark(replica, &guard);
-            guard.role =
-                Role::Follower { leader: state.leader, leader_epoch: state.leader_epoch, high_watermark };
-            guard.fail_waiters(ErrorCode::NotLeaderOrFollower);
+            self.follow(topic, replica, &mut guard, &state);
         }
+    }
+
+    fn follow(
+        &mut self,
+        topic: &Topic,
+        replica: &Arc<Partition>,
+        state: &mut State,
+        partition: &PartitionState,
+    ) {
+        let high_watermark = self.known_high_watermark(replica, state);
+        let (leader, leader_epoch) = (partition.leader, partition.leader_epoch);
+        state.role = Role::Follower { leader, leader_epoch, high_watermark };
+        state.fail_waiters(ErrorCode::NotLeaderOrFollower);
+        let log = match state.log() {
+            Ok(log) if !leader.is_none() && leader != self.me => follower_log(&log),
+            _ => return self.replicator.unfollow(&replica.id),
+        };
+        let flush_first = topic.settings.load().replication.count_flushed_only;
+        let follow = Follow { leader_epoch, log, high_watermark, flush_first };
+        self.replicator.follow(leader, replica.id, follow);
     }
 
     fn lead(

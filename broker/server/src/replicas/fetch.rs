@@ -7,6 +7,7 @@ use super::waiters::DataSignal;
 use crate::clock::Clock;
 use ottla_types::ErrorCode;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// One partition that is to be read.
@@ -29,8 +30,14 @@ pub struct Limits {
     pub deadline: Instant,
 }
 
-/// Reads `targets`, in order, until there is enough to answer or time is up.
-pub async fn fetch(targets: &[Target], limits: Limits, clock: Clock) -> Vec<ReadAnswer> {
+/// Reads `targets`, in order, until there is enough to answer, time is up, or `nudge` says that the reader has
+/// something else to ask.
+pub async fn fetch(
+    targets: &[Target],
+    limits: Limits,
+    clock: Clock,
+    nudge: Option<&Notify>,
+) -> Vec<ReadAnswer> {
     let answers = read_all(targets, limits, clock);
     if is_enough(&answers, limits) || targets.is_empty() && Instant::now() >= limits.deadline {
         return answers;
@@ -48,8 +55,16 @@ pub async fn fetch(targets: &[Target], limits: Limits, clock: Clock) -> Vec<Read
             return answers;
         }
         drop(answers);
-        if tokio::time::timeout_at(limits.deadline, signal.notified()).await.is_err() {
-            return read_all(targets, limits, clock);
+        let nudged = async {
+            match nudge {
+                Some(nudge) => nudge.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = signal.notified() => {}
+            () = nudged => return read_all(targets, limits, clock),
+            () = tokio::time::sleep_until(limits.deadline) => return read_all(targets, limits, clock),
         }
     }
 }

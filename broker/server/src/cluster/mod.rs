@@ -1,0 +1,191 @@
+//! This broker's place among the others: how it comes to a cluster, and the answers it gives to other brokers.
+
+pub mod discover;
+pub mod gate;
+pub mod promise;
+pub mod targets;
+
+use crate::metadata::Metadata;
+use crate::net::{Request, Response};
+use crate::peers::Peers;
+use crate::peers::wire::{self, Answer, Ask, Hello, HelloAnswer, Question, Said};
+use bytes::{BufMut, Bytes, BytesMut};
+use discover::Standing;
+use ottla_protocol::ApiKey;
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
+
+/// This broker's place among the others.
+#[derive(Debug)]
+pub struct Cluster {
+    me: BrokerId,
+    /// The listener that brokers use; what is for brokers is answered on no other.
+    listener: String,
+    /// The other brokers.
+    pub peers: Arc<Peers>,
+    /// What it says of itself while it looks for a cluster.
+    pub standing: Standing,
+    metadata: OnceLock<Arc<Metadata>>,
+    epoch: AtomicI64,
+    /// It is on its way out: from here on every heartbeat says so.
+    pub leaving: AtomicBool,
+    /// Wakes the task that sends heartbeats.
+    pub heartbeat: Notify,
+    /// Wakes fetches of each follower that wait for records here.
+    nudges: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
+    /// Connections through which other brokers speak.
+    spoken: Mutex<BTreeSet<u64>>,
+}
+
+impl Cluster {
+    /// A broker that belongs to no cluster yet.
+    pub fn new(me: BrokerId, listener: &str, peers: Arc<Peers>) -> Self {
+        Self {
+            me,
+            listener: listener.to_owned(),
+            peers,
+            standing: Standing::default(),
+            metadata: OnceLock::new(),
+            epoch: AtomicI64::new(BrokerEpoch::NONE.0),
+            leaving: AtomicBool::new(false),
+            heartbeat: Notify::new(),
+            nudges: Mutex::default(),
+            spoken: Mutex::default(),
+        }
+    }
+
+    /// The metadata node runs from now on.
+    pub fn attach(&self, metadata: Arc<Metadata>) {
+        // It is attached once, where the broker starts.
+        let _ = self.metadata.set(metadata);
+    }
+
+    /// This broker's registration; `NONE` before there is one.
+    pub fn epoch(&self) -> BrokerEpoch {
+        BrokerEpoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// It is registered so from now on.
+    pub fn set_epoch(&self, epoch: BrokerEpoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// Wakes fetches of this follower that wait for records.
+    pub fn nudge_of(&self, follower: BrokerId) -> Arc<Notify> {
+        self.nudges.lock().entry(follower).or_default().clone()
+    }
+
+    /// Answers a request of another broker.
+    pub async fn answer(self: Arc<Self>, request: Request) -> Response {
+        if request.listener() != self.listener {
+            return Response::Close;
+        }
+        self.spoken.lock().insert(request.connection.id);
+        let id = request.header.correlation_id;
+        match request.header.api_key {
+            ApiKey::PeerQuorum => self.quorum_message(request.body),
+            ApiKey::PeerNudge => self.nudged(&request.body),
+            ApiKey::PeerHello => match wire::from_json::<Hello>(&request.body) {
+                Ok(hello) => reply(id, &self.hello(&hello)),
+                Err(_) => Response::Close,
+            },
+            ApiKey::PeerAsk => match wire::from_json::<Ask>(&request.body) {
+                Ok(ask) => reply(id, &self.asked(ask).await),
+                Err(error) => {
+                    tracing::warn!(%error, peer = %request.peer(), "closing: a broker's question cannot be read");
+                    Response::Close
+                }
+            },
+            _ => Response::Close,
+        }
+    }
+
+    /// A connection ended. If a broker spoke through it, that broker may take this one for dead: it is told otherwise.
+    pub fn connection_closed(&self, connection: u64) {
+        if self.spoken.lock().remove(&connection) {
+            self.heartbeat.notify_one();
+        }
+    }
+
+    fn quorum_message(&self, body: Bytes) -> Response {
+        let (Some(metadata), Some(cluster_id)) = (self.metadata.get(), self.peers.cluster_id()) else {
+            // It is sent again.
+            return Response::None;
+        };
+        match wire::take_quorum_message(body, cluster_id) {
+            Some(message) => {
+                metadata.step(message);
+                Response::None
+            }
+            None => Response::Close,
+        }
+    }
+
+    fn nudged(&self, body: &[u8]) -> Response {
+        if let Ok(id) = body.try_into() {
+            let follower = BrokerId(i32::from_be_bytes(id));
+            let is_known =
+                self.metadata.get().is_some_and(|metadata| metadata.image().broker(follower).is_some());
+            if is_known {
+                self.nudge_of(follower).notify_one();
+            }
+        }
+        Response::None
+    }
+
+    fn hello(&self, hello: &Hello) -> HelloAnswer {
+        let (granted, candidate) = self.standing.answer(self.me, hello);
+        let controller = self.metadata.get().and_then(|metadata| metadata.controller().node);
+        HelloAnswer {
+            node: self.me,
+            cluster_id: self.peers.cluster_id().map(str::to_owned),
+            candidate,
+            granted,
+            leader: controller.map(|node| node.broker()),
+            addresses: self.peers.book().all(),
+        }
+    }
+
+    async fn asked(&self, ask: Ask) -> Answer {
+        let refused = |code| Answer { said: Said::Failed(code), offset: 0, leader: None };
+        let Some(metadata) = self.metadata.get() else { return refused(ErrorCode::NotController) };
+        if self.peers.cluster_id() != Some(ask.cluster_id.as_str()) {
+            return refused(ErrorCode::InconsistentClusterId);
+        }
+        let said = match ask.question {
+            Question::Control(request) => match metadata.submit_here(*request).await {
+                Ok(reply) => Said::Control(Box::new(reply)),
+                Err(code) => Said::Failed(code),
+            },
+            Question::QuorumStatus if metadata.controller().is_local => match metadata.status_here().await {
+                Some(status) => Said::Status(status),
+                None => Said::Failed(ErrorCode::NotController),
+            },
+            Question::QuorumStatus => Said::Failed(ErrorCode::NotController),
+            Question::ChangeMembership(change) => match metadata.change_membership_here(change).await {
+                Ok(()) => Said::Done,
+                Err(code) => Said::Failed(code),
+            },
+        };
+        let leader = metadata.controller().node.map(|node| node.broker());
+        Answer { said, offset: metadata.image().offset(), leader }
+    }
+}
+
+fn reply(correlation_id: i32, body: &impl serde::Serialize) -> Response {
+    let body = wire::to_json(body);
+    let mut frame = BytesMut::with_capacity(8 + body.len());
+    frame.put_i32(i32::try_from(4 + body.len()).unwrap_or(i32::MAX));
+    frame.put_i32(correlation_id);
+    frame.put_slice(&body);
+    Response::bytes(frame.freeze())
+}
+
+/// True for what brokers say to each other.
+pub fn is_for_brokers(key: ApiKey) -> bool {
+    matches!(key, ApiKey::PeerHello | ApiKey::PeerQuorum | ApiKey::PeerAsk | ApiKey::PeerNudge)
+}
