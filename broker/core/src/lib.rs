@@ -8,7 +8,7 @@ pub mod fetch_session;
 pub mod group;
 pub mod metadata;
 pub mod permit;
-pub mod planted;
 pub mod placement;
+pub mod planted;
 pub mod quorum;
 pub mod replication;

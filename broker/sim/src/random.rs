@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.state;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +25,7 @@ impl Random {
     /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         assert!(end > 0, "there is no number below 0");
-        self.next() % end
+        self.next_u64() % end
     }
 
     /// A number of `range`.
@@ -49,7 +49,7 @@ impl Random {
 
     /// An independent stream.
     pub fn fork(&mut self) -> Self {
-        Self::new(self.next())
+        Self::new(self.next_u64())
     }
 }
 
@@ -61,8 +61,8 @@ mod tests {
     fn the_same_seed_gives_the_same_numbers() {
         let mut one = Random::new(5);
         let mut two = Random::new(5);
-        assert!((0..100).all(|_| one.next() == two.next()));
-        assert_ne!(Random::new(6).next(), Random::new(5).next());
+        assert!((0..100).all(|_| one.next_u64() == two.next_u64()));
+        assert_ne!(Random::new(6).next_u64(), Random::new(5).next_u64());
     }
 
     #[test]

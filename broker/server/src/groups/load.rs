@@ -73,7 +73,9 @@ fn replay_batch(shard: &Shard, batch: &RecordBatch, from: Offset) -> Result<u64,
             }
             Ok(Decoded::Unknown(_)) => {}
             // As Kafka: one record that nobody can read must not keep all groups away.
-            Err(error) => tracing::warn!(shard = %shard, offset = record.offset, %error, "a group record is unreadable"),
+            Err(error) => {
+                tracing::warn!(shard = %shard, offset = record.offset, %error, "a group record is unreadable")
+            }
         }
     }
     Ok(replayed)

@@ -136,7 +136,8 @@ fn drop_unled(broker: &Arc<Broker>, led: &BTreeMap<i32, LeaderEpoch>) {
     let gone: Vec<Arc<Shard>> = {
         let mut shards = broker.groups.shards.write();
         let is_gone = |index: &i32, shard: &Arc<Shard>| led.get(index) != Some(&shard.leader_epoch());
-        let gone = shards.iter().filter(|(index, shard)| is_gone(index, shard)).map(|(_, s)| s.clone()).collect();
+        let gone =
+            shards.iter().filter(|(index, shard)| is_gone(index, shard)).map(|(_, s)| s.clone()).collect();
         shards.retain(|index, shard| !is_gone(index, shard));
         gone
     };

@@ -18,8 +18,14 @@ pub fn of(config: &BrokerConfig) -> GroupSettings {
     let assignors: Vec<AssignorName> =
         settings.list("group.consumer.assignors").into_iter().filter_map(assignor).collect();
     let broker = Settings {
-        group_min_session_timeout_ms: int("group.min.session.timeout.ms", default.group_min_session_timeout_ms),
-        group_max_session_timeout_ms: int("group.max.session.timeout.ms", default.group_max_session_timeout_ms),
+        group_min_session_timeout_ms: int(
+            "group.min.session.timeout.ms",
+            default.group_min_session_timeout_ms,
+        ),
+        group_max_session_timeout_ms: int(
+            "group.max.session.timeout.ms",
+            default.group_max_session_timeout_ms,
+        ),
         group_initial_rebalance_delay_ms: int(
             "group.initial.rebalance.delay.ms",
             default.group_initial_rebalance_delay_ms,
@@ -34,9 +40,15 @@ pub fn of(config: &BrokerConfig) -> GroupSettings {
             "group.consumer.heartbeat.interval.ms",
             default.group_consumer_heartbeat_interval_ms,
         ),
-        group_consumer_assignors: if assignors.is_empty() { default.group_consumer_assignors } else { assignors },
-        group_consumer_migration_policy: MigrationPolicy::from_name(settings.text("group.consumer.migration.policy"))
-            .unwrap_or(default.group_consumer_migration_policy),
+        group_consumer_assignors: if assignors.is_empty() {
+            default.group_consumer_assignors
+        } else {
+            assignors
+        },
+        group_consumer_migration_policy: MigrationPolicy::from_name(
+            settings.text("group.consumer.migration.policy"),
+        )
+        .unwrap_or(default.group_consumer_migration_policy),
         offset_metadata_max_bytes: size("offset.metadata.max.bytes", default.offset_metadata_max_bytes),
         offsets_retention_ms: settings
             .optional_number("offsets.retention.minutes")

@@ -242,7 +242,8 @@ impl Shard {
         let mut rest = &outcome.records[..];
         while !rest.is_empty() {
             let (batch, taken) = build(rest, outcome.atomic, now.wall_ms)?;
-            let produced = self.replica.produce(&Validated::internal(batch), -1, now).map_err(|e| e.code())?;
+            let produced =
+                self.replica.produce(&Validated::internal(batch), -1, now).map_err(|e| e.code())?;
             let (done, behind) = rest.split_at(taken);
             if let Some(machine) = &mut state.machine {
                 for (offset, record) in (produced.base_offset..).zip(done) {
@@ -306,7 +307,9 @@ impl Shard {
         let mut state = self.state.lock();
         match stored {
             Ok(()) => deliver(&mut state, effects),
-            Err(error) => deliver(&mut state, effects.into_iter().map(|effect| failed(effect, error)).collect()),
+            Err(error) => {
+                deliver(&mut state, effects.into_iter().map(|effect| failed(effect, error)).collect())
+            }
         }
         if let (Some(append), Some(machine)) = (append, &mut state.machine) {
             let next = with_call(broker, |call| machine.stored(call, append, stored));

@@ -10,7 +10,8 @@ pub async fn handle(context: &Context, request: DeleteGroupsRequest) -> DeleteGr
     let mut response = DeleteGroupsResponse::default();
     for group in &request.groups_names {
         let error = delete(context, group).await;
-        let result = DeletableGroupResult::default().with_group_id(group.clone()).with_error_code(error.code());
+        let result =
+            DeletableGroupResult::default().with_group_id(group.clone()).with_error_code(error.code());
         response.results.push(result);
     }
     response

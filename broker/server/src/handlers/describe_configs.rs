@@ -197,7 +197,7 @@ pub fn of_created_topic(context: &Context, topic: &str) -> Vec<CreatableTopicCon
             .with_value(winner.map(|winner| StrBytes::from_string(winner.value.clone())))
             .with_config_source(winner.map_or(ConfigSource::Default, |winner| winner.source) as i8)
     };
-    settings::topic::all().map(|setting| of_setting(setting)).collect()
+    settings::topic::all().map(of_setting).collect()
 }
 
 fn loggers(context: &Context) -> Vec<DescribeConfigsResourceResult> {

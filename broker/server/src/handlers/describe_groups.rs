@@ -20,7 +20,10 @@ pub async fn handle(context: &Context, request: &DescribeGroupsRequest) -> Descr
             Err(ErrorCode::GroupIdNotFound) if context.version >= MESSAGES_FROM => answer
                 .with_group_state(StrBytes::from_static_str("Dead"))
                 .with_error_code(ErrorCode::GroupIdNotFound.code())
-                .with_error_message(Some(StrBytes::from_string(format!("Group {} not found.", group.as_str())))),
+                .with_error_message(Some(StrBytes::from_string(format!(
+                    "Group {} not found.",
+                    group.as_str()
+                )))),
             Err(ErrorCode::GroupIdNotFound) => fill(answer, Described::dead()),
             Err(error) => answer.with_error_code(error.code()),
         });

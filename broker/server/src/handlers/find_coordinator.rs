@@ -63,7 +63,9 @@ fn single(context: &Context, found: Result<Found, (ErrorCode, &'static str)>) ->
 async fn find(context: &Context, key_type: i8, key: &str) -> Result<Found, (ErrorCode, &'static str)> {
     match key_type {
         GROUP => {}
-        TRANSACTION => return Err((ErrorCode::CoordinatorNotAvailable, "transactions are not supported yet")),
+        TRANSACTION => {
+            return Err((ErrorCode::CoordinatorNotAvailable, "transactions are not supported yet"));
+        }
         _ => return Err((ErrorCode::InvalidRequest, "unknown kind of coordinator")),
     }
     let leader = groups::coordinator_of(&context.broker, key)
@@ -71,7 +73,8 @@ async fn find(context: &Context, key_type: i8, key: &str) -> Result<Found, (Erro
         .map_err(|error| (error, "the group's partition has no leader yet"))?;
     let image = context.image();
     let endpoint = image.broker(leader).and_then(|broker| broker.endpoint(&context.listener));
-    let endpoint = endpoint.ok_or((ErrorCode::CoordinatorNotAvailable, "the coordinator is not reachable here"))?;
+    let endpoint =
+        endpoint.ok_or((ErrorCode::CoordinatorNotAvailable, "the coordinator is not reachable here"))?;
     Ok(Found {
         node_id: leader.0,
         host: endpoint.host.clone(),

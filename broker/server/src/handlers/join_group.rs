@@ -65,7 +65,9 @@ fn answer(version: i16, reply: JoinReply) -> JoinGroupResponse {
         .with_member_id(text(&reply.member_id))
         .with_members(reply.members.into_iter().map(member).collect());
     if version >= PROTOCOL_TYPE_FROM {
-        response.with_protocol_type(optional(reply.protocol_type)).with_protocol_name(optional(reply.protocol_name))
+        response
+            .with_protocol_type(optional(reply.protocol_type))
+            .with_protocol_name(optional(reply.protocol_name))
     } else {
         // Null only from version 7 on.
         response.with_protocol_name(Some(text(reply.protocol_name.as_deref().unwrap_or_default())))

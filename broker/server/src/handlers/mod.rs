@@ -94,7 +94,9 @@ async fn answer(context: &Context, body: RequestBody) -> Response {
         RequestBody::Heartbeat(request) => context.reply(&heartbeat::handle(context, request).await),
         RequestBody::LeaveGroup(request) => context.reply(&leave_group::handle(context, request).await),
         RequestBody::SyncGroup(request) => context.reply(&sync_group::handle(context, request).await),
-        RequestBody::DescribeGroups(request) => context.reply(&describe_groups::handle(context, &request).await),
+        RequestBody::DescribeGroups(request) => {
+            context.reply(&describe_groups::handle(context, &request).await)
+        }
         RequestBody::ListGroups(request) => context.reply(&list_groups::handle(context, &request)),
         RequestBody::DeleteGroups(request) => context.reply(&delete_groups::handle(context, request).await),
         RequestBody::OffsetDelete(request) => context.reply(&offset_delete::handle(context, request).await),

@@ -82,12 +82,20 @@ async fn commit(
     shard.request(&context.broker, |machine, call| machine.commit_offsets(call, &asked)).await
 }
 
-fn answer(version: i16, topic: &OffsetCommitRequestTopic, verdict: &[ErrorCode]) -> OffsetCommitResponseTopic {
+fn answer(
+    version: i16,
+    topic: &OffsetCommitRequestTopic,
+    verdict: &[ErrorCode],
+) -> OffsetCommitResponseTopic {
     let partitions = topic.partitions.iter().zip(verdict).map(|(asked, error)| {
         OffsetCommitResponsePartition::default()
             .with_partition_index(asked.partition_index)
             .with_error_code(error.code())
     });
     let answer = OffsetCommitResponseTopic::default().with_partitions(partitions.collect());
-    if version >= TOPIC_IDS_FROM { answer.with_topic_id(topic.topic_id) } else { answer.with_name(topic.name.clone()) }
+    if version >= TOPIC_IDS_FROM {
+        answer.with_topic_id(topic.topic_id)
+    } else {
+        answer.with_name(topic.name.clone())
+    }
 }

@@ -20,7 +20,9 @@ pub async fn handle(context: &Context, request: OffsetDeleteRequest) -> OffsetDe
     });
     let asked = DeleteRequest { group_id: &request.group_id, topics: topics.collect() };
     let verdicts = match context.broker.groups.shard_of(&image, &request.group_id) {
-        Ok(shard) => shard.request(&context.broker, |machine, call| machine.delete_offsets(call, &asked)).await,
+        Ok(shard) => {
+            shard.request(&context.broker, |machine, call| machine.delete_offsets(call, &asked)).await
+        }
         Err(error) => Err(error),
     };
     let verdicts = match verdicts {
@@ -38,7 +40,9 @@ pub async fn handle(context: &Context, request: OffsetDeleteRequest) -> OffsetDe
                 .with_partition_index(asked.partition_index)
                 .with_error_code(verdict.code())
         });
-        OffsetDeleteResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+        OffsetDeleteResponseTopic::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
     });
     OffsetDeleteResponse::default().with_topics(topics.collect())
 }

@@ -31,7 +31,11 @@ pub async fn handle(context: &Context, request: OffsetFetchRequest) -> OffsetFet
     response
 }
 
-async fn fetch(context: &Context, image: &Image, asked: FetchGroup<'_>) -> Result<Vec<FetchedTopic>, ErrorCode> {
+async fn fetch(
+    context: &Context,
+    image: &Image,
+    asked: FetchGroup<'_>,
+) -> Result<Vec<FetchedTopic>, ErrorCode> {
     let shard = context.broker.groups.shard_of(image, asked.group_id)?;
     // What is answered must not vanish again: wait for what is under way.
     shard.settled().await?;
@@ -41,7 +45,9 @@ async fn fetch(context: &Context, image: &Image, asked: FetchGroup<'_>) -> Resul
 async fn single(context: &Context, request: &OffsetFetchRequest) -> OffsetFetchResponse {
     let topics = request.topics.as_ref().map(|topics| {
         let topics = topics.iter();
-        topics.map(|topic| FetchTopic { name: &topic.name, partitions: topic.partition_indexes.clone() }).collect()
+        topics
+            .map(|topic| FetchTopic { name: &topic.name, partitions: topic.partition_indexes.clone() })
+            .collect()
     });
     let asked = FetchGroup {
         group_id: &request.group_id,

@@ -16,7 +16,9 @@ pub async fn handle(context: &Context, request: SyncGroupRequest) -> SyncGroupRe
     let response =
         SyncGroupResponse::default().with_error_code(reply.error.code()).with_assignment(reply.assignment);
     if context.version >= PROTOCOL_TYPE_FROM {
-        response.with_protocol_type(optional(reply.protocol_type)).with_protocol_name(optional(reply.protocol_name))
+        response
+            .with_protocol_type(optional(reply.protocol_type))
+            .with_protocol_name(optional(reply.protocol_name))
     } else {
         response
     }

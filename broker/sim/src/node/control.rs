@@ -146,18 +146,15 @@ impl Process {
     pub(super) fn handle_registered(&mut self, cx: &mut Context<'_>, answer: Option<Answer>) {
         self.asked_controller = false;
         let mut again = HEARTBEAT_AGAIN_US;
-        match answer {
-            Some(Answer::Control(reply)) => {
-                if let Reply::RegisterBroker(Ok(epoch)) = *reply {
-                    cx.trace("is registered with epoch {}", &[epoch.0]);
-                    self.epoch = epoch;
-                    self.metadata_applied(cx, &ImageDelta::default());
-                    again = 1_000;
-                } else {
-                    cx.trace("is refused as a broker", &[]);
-                }
+        if let Some(Answer::Control(reply)) = answer {
+            if let Reply::RegisterBroker(Ok(epoch)) = *reply {
+                cx.trace("is registered with epoch {}", &[epoch.0]);
+                self.epoch = epoch;
+                self.metadata_applied(cx, &ImageDelta::default());
+                again = 1_000;
+            } else {
+                cx.trace("is refused as a broker", &[]);
             }
-            _ => {}
         }
         cx.after(again, Timer::Heartbeat);
     }

@@ -165,7 +165,7 @@ impl Process {
         let limits = Limits { slots: 8, partitions: 1_000, eviction_ms: 120_000 };
         let mut process = Self {
             id,
-            incarnation: Uuid::from_u64_pair(cx.random.next(), cx.random.next()),
+            incarnation: Uuid::from_u64_pair(cx.random.next_u64(), cx.random.next_u64()),
             durable,
             metadata_log,
             unwritten: None,
@@ -181,7 +181,7 @@ impl Process {
             wants_stop: false,
             replicas: BTreeMap::new(),
             fetchers: BTreeMap::new(),
-            sessions: Cache::new(limits, cx.random.next()),
+            sessions: Cache::new(limits, cx.random.next_u64()),
             parked: BTreeMap::new(),
             proposals: BTreeMap::new(),
             proposals_out: false,

@@ -152,7 +152,7 @@ impl Process {
         if self.controller.is_some() || !self.quorum.is_in_control() {
             return;
         }
-        let rules = Rules { session_timeout_ms: 3_000, ..Rules::new(cx.random.next()) };
+        let rules = Rules { session_timeout_ms: 3_000, ..Rules::new(cx.random.next_u64()) };
         self.controller = Some(Controller::new(self.image.clone(), cx.now_ms, rules));
         cx.trace("is in control in term {}", &[self.term as i64]);
         cx.observe(Observation::Controls { broker: self.id, term: self.term });

@@ -45,7 +45,7 @@ pub(super) fn recover(
         image.set_membership(membership);
         image.set_offset(index);
     }
-    let config = Config::new(node, cx.random.next());
+    let config = Config::new(node, cx.random.next_u64());
     let quorum =
         Quorum::start(config, recovered).map_err(|error| format!("the quorum does not start: {error}"))?;
     Ok((image, quorum, log))

@@ -12,7 +12,7 @@ use ottla_core::replication::{
     PartitionState,
 };
 use ottla_storage::{Log, Recovery};
-use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicId, TopicIdPartition};
+use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -385,11 +385,11 @@ fn by_partition(results: AlteredPartitions) -> Vec<(TopicIdPartition, Result<Alt
         partition_epoch: state.partition_epoch,
         isr: state.isr,
     };
-    let of_topic =
-        |(topic_id, results): (TopicId, Vec<(i32, Result<controller::PartitionState, ErrorCode>)>)| {
-            results.into_iter().map(move |(partition, result)| {
-                (TopicIdPartition { topic_id, partition }, result.map(altered))
-            })
-        };
-    results.into_iter().flat_map(of_topic).collect()
+    let of_topic = |(topic_id, partition), result: Result<_, ErrorCode>| {
+        (TopicIdPartition { topic_id, partition }, result.map(altered))
+    };
+    let each = results.into_iter().flat_map(|(topic_id, results)| {
+        results.into_iter().map(move |(partition, result)| ((topic_id, partition), result))
+    });
+    each.map(|(at, result)| of_topic(at, result)).collect()
 }

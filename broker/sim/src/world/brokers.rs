@@ -30,9 +30,9 @@ pub(super) struct Slot {
 
 impl Slot {
     pub fn new(random: &mut Random) -> Self {
-        let directory = DirectoryId(Uuid::from_u64_pair(random.next(), random.next()));
+        let directory = DirectoryId(Uuid::from_u64_pair(random.next_u64(), random.next_u64()));
         let durable = Durable {
-            disk: SimDisk::new(random.next()),
+            disk: SimDisk::new(random.next_u64()),
             directory,
             clean_epoch: BrokerEpoch::NONE,
             page_cache_survived: false,
