@@ -173,7 +173,7 @@ impl Shown<'_> {
             .with_is_sensitive(sensitive)
             .with_config_type(self.type_code(Some(setting)));
         if self.synonyms {
-            result.synonyms = values.iter().map(synonym).collect();
+            result.synonyms = values.iter().map(|value| synonym(&as_broker_default(setting, value))).collect();
         }
         if self.documentation && self.context.version >= DOCUMENTATION_FROM {
             result.documentation = Some(StrBytes::from_static_str(setting.doc));
