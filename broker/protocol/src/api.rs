@@ -150,8 +150,8 @@ apis! {
     DescribeTransactions = 65, 0..=0, flexible 0, Planned;
     ListTransactions = 66, 0..=2, flexible 0, Planned;
     AllocateProducerIds = 67, 0..=0, flexible 0, Internal;
-    ConsumerGroupHeartbeat = 68, 0..=1, flexible 0, Planned;
-    ConsumerGroupDescribe = 69, 0..=1, flexible 0, Planned;
+    ConsumerGroupHeartbeat = 68, 0..=1, flexible 0, Served;
+    ConsumerGroupDescribe = 69, 0..=1, flexible 0, Served;
     ControllerRegistration = 70, 0..=0, flexible 0, Internal;
     GetTelemetrySubscriptions = 71, 0..=0, flexible 0, Planned;
     PushTelemetry = 72, 0..=0, flexible 0, Planned;

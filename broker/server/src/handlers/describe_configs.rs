@@ -173,12 +173,29 @@ impl Shown<'_> {
             .with_is_sensitive(sensitive)
             .with_config_type(self.type_code(Some(setting)));
         if self.synonyms {
-            result.synonyms = values.iter().map(|value| synonym(&as_broker_default(setting, value))).collect();
+            result.synonyms =
+                values.iter().map(|value| synonym(&as_broker_default(setting, value))).collect();
         }
         if self.documentation && self.context.version >= DOCUMENTATION_FROM {
             result.documentation = Some(StrBytes::from_static_str(setting.doc));
         }
         result
+    }
+}
+
+/// Kafka shows a topic setting's default under the broker setting that it comes from, in that one's unit.
+fn as_broker_default(setting: &Setting, value: &ConfigSynonym) -> ConfigSynonym {
+    if value.source != ConfigSource::Default {
+        return value.clone();
+    }
+    let mut synonyms = settings::topic::synonyms(setting.key).iter();
+    let of_broker = synonyms.find_map(|synonym| {
+        let default = settings::broker::lookup(synonym.key)?.default?;
+        Some((synonym.key.to_owned(), default.to_owned()))
+    });
+    match of_broker {
+        Some((key, value)) => ConfigSynonym { key, value, source: ConfigSource::Default },
+        None => value.clone(),
     }
 }
 

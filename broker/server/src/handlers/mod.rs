@@ -10,6 +10,8 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod context;
 mod create_partitions;
 mod create_topics;
@@ -100,6 +102,12 @@ async fn answer(context: &Context, body: RequestBody) -> Response {
         RequestBody::ListGroups(request) => context.reply(&list_groups::handle(context, &request)),
         RequestBody::DeleteGroups(request) => context.reply(&delete_groups::handle(context, request).await),
         RequestBody::OffsetDelete(request) => context.reply(&offset_delete::handle(context, request).await),
+        RequestBody::ConsumerGroupHeartbeat(request) => {
+            context.reply(&consumer_group_heartbeat::handle(context, request).await)
+        }
+        RequestBody::ConsumerGroupDescribe(request) => {
+            context.reply(&consumer_group_describe::handle(context, &request).await)
+        }
         RequestBody::CreateTopics(request) => context.reply(&create_topics::handle(context, request).await),
         RequestBody::DeleteTopics(request) => context.reply(&delete_topics::handle(context, request).await),
         RequestBody::DeleteRecords(request) => context.reply(&delete_records::handle(context, request).await),
