@@ -101,6 +101,14 @@ impl Controller {
         }
     }
 
+    /// This is what was committed and applied. If nothing that the controller decided is missing in it, the controller
+    /// goes on with it, so that its own and the broker's image share their memory.
+    pub fn committed(&mut self, image: &Image) {
+        if image.offset() >= self.image.offset() {
+            self.image = image.clone();
+        }
+    }
+
     /// The quorum consists of these nodes now.
     pub fn membership_changed(&mut self, membership: Membership) {
         self.image.set_membership(membership);

@@ -166,3 +166,17 @@ fn producer_ids_are_handed_out_once() {
     assert_eq!(controller.handle(0, request.clone()).reply, Reply::ProducerIds(Ok(0..1000)));
     assert_eq!(controller.handle(0, request).reply, Reply::ProducerIds(Ok(1000..2000)));
 }
+
+#[test]
+fn a_controller_takes_over_an_image_only_when_nothing_is_missing_in_it() {
+    let mut controller = cluster(1);
+    let before = controller.image().clone();
+    create(&mut controller, "t", &[&[1]], &[]);
+    controller.appended(50);
+    controller.committed(&before);
+    assert!(controller.image().topic_by_name("t").is_some());
+    let mut committed = controller.image().clone();
+    committed.set_offset(51);
+    controller.committed(&committed);
+    assert_eq!(controller.image().offset(), 51);
+}
