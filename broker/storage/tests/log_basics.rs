@@ -281,3 +281,14 @@ fn retention_by_size_and_time_lets_the_oldest_segments_go() {
     let log = open(&path, &small_config(), TRUSTED);
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (end, end));
 }
+
+#[test]
+fn an_epoch_without_records_goes_when_the_log_is_cut_at_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let mut log = open(&root.path().join("t-0"), &small_config(), UNTRUSTED);
+    log.append_as_leader(&[batch(3, 10, 1)], LeaderEpoch(1), 1).unwrap();
+    log.begin_epoch(LeaderEpoch(4)).unwrap();
+    assert_eq!(log.latest_epoch(), Some(LeaderEpoch(4)));
+    log.truncate_to(3, 2).unwrap();
+    assert_eq!((log.latest_epoch(), log.log_end_offset()), (Some(LeaderEpoch(1)), 3));
+}

@@ -8,13 +8,19 @@ use ottla_types::{Offset, TimestampMs};
 use std::io;
 
 impl Log {
-    /// Cuts off everything from `offset` on; a batch that holds it goes whole. Does nothing at or behind the end.
+    /// Cuts off everything from `offset` on; a batch that holds it goes whole. At or behind the end only an
+    /// epoch without records goes.
     ///
     /// # Errors
     /// [`LogError`].
     pub fn truncate_to(&mut self, offset: Offset, now: TimestampMs) -> Result<(), LogError> {
         self.check_online()?;
         if offset >= self.log_end_offset {
+            // An epoch that began here and got no records is not what the leader has: it goes all the same, or the
+            // logs would be found to diverge for ever.
+            if self.epochs.truncate_from_end(self.log_end_offset) {
+                self.save_epochs()?;
+            }
             return Ok(());
         }
         if offset < self.segments[0].base_offset {
