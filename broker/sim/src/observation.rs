@@ -30,7 +30,7 @@ pub enum Observation {
         /// The batches that hold them.
         records: Bytes,
     },
-    /// A broker found itself in control of the metadata.
+    /// A broker was elected to lead the metadata quorum.
     Controls {
         /// Who.
         broker: BrokerId,

@@ -70,18 +70,7 @@ impl Scenario {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5ce7_a210);
-        let flush = random.chance_ppm(400_000);
-        let mut some = |ppm| random.chance_ppm(ppm);
-        let faults = Faults {
-            kill: some(800_000),
-            power_loss: flush && some(700_000),
-            pause: some(500_000),
-            cut: some(700_000),
-            rough_network: some(300_000),
-            slow_disk: some(300_000),
-            restart: some(500_000),
-            pause_us: (200_000, 3_000_000),
-        };
+        let (flush, faults) = Self::faults_of(seed, &mut random);
         let brokers = if random.chance_ppm(250_000) { 5 } else { 3 };
         let mut producers = vec![
             ProducerConfig { acks: -1, idempotent: true, pause_us: (2_000, 60_000) },
@@ -104,6 +93,38 @@ impl Scenario {
             faults,
             safety_us: 30_000_000,
             liveness_us: 40_000_000,
+        }
+    }
+
+    /// A part of the seeds draws from all faults, the others look into one corner each: disks, network, restarts.
+    fn faults_of(seed: u64, random: &mut Random) -> (bool, Faults) {
+        let often = (150_000, 1_500_000);
+        match seed % 5 {
+            0 | 1 => {
+                let flush = random.chance_ppm(400_000);
+                let mut some = |ppm| random.chance_ppm(ppm);
+                let faults = Faults {
+                    kill: some(800_000),
+                    power_loss: flush && some(700_000),
+                    pause: some(500_000),
+                    cut: some(700_000),
+                    rough_network: some(300_000),
+                    slow_disk: some(300_000),
+                    restart: some(500_000),
+                    pause_us: (200_000, 3_000_000),
+                };
+                (flush, faults)
+            }
+            2 => (true, Faults { power_loss: true, slow_disk: true, pause_us: often, ..Faults::NONE }),
+            3 => {
+                let faults =
+                    Faults { kill: true, cut: true, rough_network: true, pause: true, ..Faults::NONE };
+                (false, Faults { pause_us: often, ..faults })
+            }
+            _ => (
+                false,
+                Faults { kill: true, restart: true, rough_network: true, pause_us: often, ..Faults::NONE },
+            ),
         }
     }
 

@@ -170,7 +170,9 @@ impl World {
             self.events += 1;
             self.handle(event);
         }
-        self.now_us = self.now_us.max(end_us);
+        if self.broken.is_empty() {
+            self.now_us = self.now_us.max(end_us);
+        }
     }
 
     fn schedule(&mut self, delay_us: u64, event: Event) {

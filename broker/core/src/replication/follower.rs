@@ -117,6 +117,8 @@ pub struct Follower {
     stage: Stage,
     /// What the last request that named this partition asked.
     asked: Option<FetchPartition>,
+    /// The question to which the last answer was that the logs diverge.
+    diverged: Option<FetchPartition>,
     /// Errors in a row.
     failures: u32,
     /// Offsets behind the leader's high watermark, as of the last answer.
@@ -134,6 +136,7 @@ impl Follower {
             flush_first: follow.flush_first,
             stage: Stage::Fetching,
             asked: None,
+            diverged: None,
             failures: 0,
             lag: None,
         };
@@ -175,6 +178,11 @@ impl Follower {
             return;
         }
         match fetched.error {
+            // The truncation before changed nothing: again, but not at once.
+            ErrorCode::None if fetched.diverging.is_some() && self.diverged == self.asked => {
+                self.diverged = None;
+                self.delay(now_ms, backoff_ms);
+            }
             ErrorCode::None => self.handle_answer(fetched, effects),
             ErrorCode::OffsetOutOfRange => {
                 self.stage = Stage::Busy;
@@ -189,6 +197,7 @@ impl Follower {
         if let Some(leader_end) = fetched.diverging {
             // Nothing else in this answer counts: the marks are about a log that is not ours.
             self.stage = Stage::Busy;
+            self.diverged = self.asked;
             effects.push(FollowerEffect::Truncate { leader_end });
             return;
         }

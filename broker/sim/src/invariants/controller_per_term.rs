@@ -1,4 +1,4 @@
-//! One broker at most is in control of the metadata in a term.
+//! One broker at most is elected to lead the metadata quorum in a term.
 
 use crate::observation::Observation;
 use ottla_types::BrokerId;
@@ -16,7 +16,7 @@ impl Controllers {
         let Observation::Controls { broker, term } = observation else { return };
         let first = *self.by_term.entry(*term).or_insert(*broker);
         if first != *broker {
-            broken.push(format!("brokers {first} and {broker} are in control in term {term}"));
+            broken.push(format!("brokers {first} and {broker} are elected in term {term}"));
         }
     }
 }

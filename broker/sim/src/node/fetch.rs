@@ -29,7 +29,8 @@ pub struct ParkedFetch {
     partitions: Vec<TopicIdPartition>,
 }
 
-const MAX_BYTES: u64 = 64 << 10;
+/// Small, so that whoever is behind needs many fetches to catch up.
+const MAX_BYTES: u64 = 2_000;
 
 fn id_of(key: &PartitionKey) -> TopicIdPartition {
     let topic_id = match &key.topic {

@@ -63,6 +63,9 @@ impl Process {
                 cx.trace("quorum term {}: leader {}", &[leadership.term as i64, leader]);
                 self.end_controller(cx);
                 self.term = leadership.term;
+                if leadership.am_leader {
+                    cx.observe(Observation::Controls { broker: self.id, term: self.term });
+                }
             }
             Effect::SaveSnapshot { snapshot, compact_to } => {
                 let now = super::wall_ms(cx.now_ms);
@@ -155,7 +158,6 @@ impl Process {
         let rules = Rules { session_timeout_ms: 3_000, ..Rules::new(cx.random.next_u64()) };
         self.controller = Some(Controller::new(self.image.clone(), cx.now_ms, rules));
         cx.trace("is in control in term {}", &[self.term as i64]);
-        cx.observe(Observation::Controls { broker: self.id, term: self.term });
         cx.after(10_000, Timer::ControllerTick);
     }
 

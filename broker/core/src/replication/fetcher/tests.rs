@@ -134,6 +134,17 @@ fn a_diverging_epoch_truncates_and_nothing_else_of_the_answer_counts() {
 }
 
 #[test]
+fn a_truncation_that_changes_nothing_is_not_repeated_at_once() {
+    let mut fetcher = fetcher(1);
+    let leader_end = EpochEnd { epoch: LeaderEpoch(2), end_offset: 10 };
+    let answer = Fetched { diverging: Some(leader_end), ..fetched(0) };
+    assert_eq!(exchange(&mut fetcher, 0, &answer), [FollowerEffect::Truncate { leader_end }]);
+    fetcher.handle_log_reset(&partition(0), log(10));
+    assert_eq!(exchange(&mut fetcher, 0, &answer), []);
+    assert_eq!(fetcher.poll_timeout(), Some(FIRST_BACKOFF_MS));
+}
+
+#[test]
 fn out_of_range_above_the_leader_truncates_to_its_end() {
     let mut fetcher = fetcher(1);
     let got = exchange(&mut fetcher, 0, &failed(ErrorCode::OffsetOutOfRange));

@@ -70,7 +70,7 @@ impl Leader {
         if planted::is(Bug::AckBeforeReplication) {
             return AckState::Done;
         }
-        if ack.since_epoch != self.since_epoch && !planted::is(Bug::AnswerForAnotherTenure) {
+        if ack.since_epoch != self.since_epoch {
             return AckState::Failed(ErrorCode::NotLeaderOrFollower);
         }
         if self.high_watermark < ack.required_offset {
