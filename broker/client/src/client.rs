@@ -34,7 +34,6 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     first: Option<Connection>,
-    controller: i32,
     brokers: BTreeMap<i32, String>,
     connections: BTreeMap<i32, Connection>,
     topics: BTreeMap<String, Topic>,
@@ -191,7 +190,6 @@ impl Client {
             !connection.is_closed() && brokers.get(id).is_some_and(|now| now == connection.address())
         });
         state.brokers = brokers;
-        state.controller = *response.controller_id;
         let at = Instant::now();
         for topic in &response.topics {
             let Some(name) = &topic.name else { continue };
