@@ -45,7 +45,12 @@ step_charts() {
 }
 
 # Real clients against a real broker process.
-step_clients() {
+step_clients() { run_pytest --ignore=test_cluster.py; }
+
+# Three broker processes: failover, restarts, reassignment.
+step_cluster() { run_pytest test_cluster.py; }
+
+run_pytest() { # arguments of pytest, in front of the caller's own
   install_apt kcat && install_python && install_kafka && install_go_programs && install_java_programs || return
   export OTTLA_TEST_BROKER=${REFERENCE:-ottla} OTTLA_TEST_KEEP=$LOGS/brokers
   if [ -z "$REFERENCE" ] && [ -z "${OTTLA_BIN:-}" ]; then
@@ -54,12 +59,8 @@ step_clients() {
     folder=$profile; [ "$profile" = dev ] && folder=debug
     export OTTLA_BIN=$TARGET/$folder/ottla
   fi
-  cd "$ROOT/tests/clients" || return
-  local arguments=(${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"})
-  local status=0
-  PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m pytest -p no:cacheprovider --durations=15 "${arguments[@]}" || status=$?
-  cd "$ROOT" || return
-  return "$status"
+  (cd "$ROOT/tests/clients" && PYTHONDONTWRITEBYTECODE=1 \
+    "$PYTHON" -m pytest -p no:cacheprovider --durations=15 "$@" ${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"})
 }
 
 # Adds what a step's own output says to the sums; a step without such lines counts as one.
@@ -67,7 +68,7 @@ count() { # step, log, status
   local step=$1 log=$2 status=$3 passed failed
   case $step in
     unit) passed=$(sum "$log" '^test result:.* ([0-9]+) passed.*'); failed=$(sum "$log" '^test result:.* ([0-9]+) failed.*') ;;
-    clients)
+    clients | cluster)
       passed=$(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) passed.*' 3)
       failed=$(($(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) failed.*' 3) + $(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) errors?[ ,].*' 3))) ;;
     fuzz) passed=$(grep -c '^--- ' "$log"); failed=0; [ "$status" = 0 ] || passed=$((passed > 0 ? passed - 1 : 0)) ;;

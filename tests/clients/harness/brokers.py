@@ -4,6 +4,7 @@ A test never asks which of the two it has, except to skip what only one of them 
 """
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -37,6 +38,15 @@ def clean_environment():
     return {key: value for key, value in os.environ.items() if not key.startswith("OTTLA_")}
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent():
+    """In the child: a run that is killed leaves no brokers behind. Counts for the thread that starts it."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class StartFailed(RuntimeError):
     """The broker ended or did not answer in time; the text ends with its output."""
 
@@ -47,7 +57,8 @@ class Broker:
     flavour = ""
     start_timeout = 60.0
 
-    def __init__(self, settings=None, folder=None, data_dirs=None, environment=None):
+    def __init__(self, settings=None, folder=None, data_dirs=None, environment=None, node_id=1):
+        self.node_id = node_id
         self.owns_folder = folder is None
         self.folder = Path(folder or tempfile.mkdtemp(prefix="ottla-test-"))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +114,7 @@ class Broker:
                 cwd=self.folder,
                 env={**clean_environment(), **self.environment},
                 start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
         return self
 
@@ -210,7 +222,7 @@ class Ottla(Broker):
 
     def properties(self):
         return {
-            "node.id": 1,
+            "node.id": self.node_id,
             "listeners": f"PLAINTEXT://{self.bootstrap}",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "log.dirs": ",".join(str(item) for item in self.data_dirs),
@@ -236,8 +248,8 @@ class Kafka(Broker):
         controller = f"127.0.0.1:{self.ports[2]}"
         return {
             "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@{controller}",
+            "node.id": self.node_id,
+            "controller.quorum.voters": f"{self.node_id}@{controller}",
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",

@@ -65,12 +65,12 @@ def _records(part):
 
 
 def verify(wire, ledger):
-    """Compares the log with a `LedgerProducer`."""
+    """Compares the log with a `LedgerProducer`. `wire` is a connection, or gives one for a partition."""
     verdict = Verdict()
     sender = ledger.sender.encode() + b":"
     for partition, acknowledged in ledger.acknowledged.items():
         places, last = {}, -1
-        for offset, value in read_partition(wire, ledger.topic, partition, verdict):
+        for offset, value in read_partition(wire(partition) if callable(wire) else wire, ledger.topic, partition, verdict):
             if not value.startswith(sender):
                 continue
             number = int(value.split(b":")[1])
