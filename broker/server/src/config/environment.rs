@@ -24,9 +24,14 @@ const RESERVED: [&str; 7] = [
     "OTTLA_PROFILE",
 ];
 
+/// Beginnings of variables of the tests and benchmarks.
+const RESERVED_PREFIXES: [&str; 3] = ["OTTLA_BENCH_", "OTTLA_FUZZ_", "OTTLA_TEST_"];
+
 /// Which setting a variable sets.
 pub fn setting_of_variable(variable: &str) -> EnvironmentName {
-    if RESERVED.contains(&variable) || is_service_link(variable) {
+    let is_reserved =
+        RESERVED.contains(&variable) || RESERVED_PREFIXES.iter().any(|prefix| variable.starts_with(prefix));
+    if is_reserved || is_service_link(variable) {
         return EnvironmentName::Unrelated;
     }
     if let Some(name) = variable.strip_prefix("OTTLA_") {

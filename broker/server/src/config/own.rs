@@ -36,16 +36,16 @@ pub(crate) const OWN: &[OwnSetting] = &[
         "Cluster id for a data directory that has none yet; empty: made up.",
     ),
     own(
-        "ottla.http.listener",
-        "127.0.0.1:9644",
-        Valid::Address,
-        "Where metrics and health are served; empty: nowhere.",
-    ),
-    own(
         "ottla.founding.brokers",
         "0",
         Valid::Between(0, 1000),
         "Brokers of whom a majority must be there to found a cluster; 0: as many as are configured.",
+    ),
+    own(
+        "ottla.http.listener",
+        "127.0.0.1:9644",
+        Valid::Address,
+        "Where metrics and health are served; empty: nowhere.",
     ),
     own("ottla.log.format", "text", Valid::OneOf(&["text", "json"]), "Form of the log on stderr."),
     own(
