@@ -3,9 +3,9 @@
 use crate::broker::Broker;
 use crate::groups;
 use crate::replicas::{IsrProposal, Now, Outbox, Partition};
-use ottla_core::controller::{AlteredPartitions, IsrChange, Reply, Request};
+use ottla_core::controller::{AlteredPartitions, AssignReplicas, IsrChange, Reply, Request};
 use ottla_core::replication::Altered;
-use ottla_types::{ErrorCode, TopicId, TopicIdPartition, TopicPartition};
+use ottla_types::{DirectoryId, ErrorCode, TopicId, TopicIdPartition, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +25,17 @@ const MAINTENANCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Inbox {
     proposals: mpsc::UnboundedReceiver<IsrProposal>,
+    placed: mpsc::UnboundedReceiver<(TopicIdPartition, DirectoryId)>,
     flush: mpsc::UnboundedReceiver<Arc<Partition>>,
 }
 
 /// Both ends.
 pub fn channels() -> (Outbox, Inbox) {
     let (proposals, proposal_receiver) = mpsc::unbounded_channel();
+    let (placed, placed_receiver) = mpsc::unbounded_channel();
     let (flush, flush_receiver) = mpsc::unbounded_channel();
-    (Outbox { proposals, flush }, Inbox { proposals: proposal_receiver, flush: flush_receiver })
+    let inbox = Inbox { proposals: proposal_receiver, placed: placed_receiver, flush: flush_receiver };
+    (Outbox { proposals, placed, flush }, inbox)
 }
 
 /// The running tasks; they end when dropped.
@@ -60,6 +63,7 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
     Tasks(vec![
         tokio::spawn(flush_on_demand(broker.clone(), inbox.flush)),
         tokio::spawn(propose(broker.clone(), inbox.proposals)),
+        tokio::spawn(assign(broker.clone(), inbox.placed)),
         tokio::spawn(groups::follow(broker.clone())),
         tokio::spawn(groups::tick(broker.clone())),
         every(broker, TICK, |broker| {
@@ -161,6 +165,36 @@ async fn propose(broker: Arc<Broker>, mut proposals: mpsc::UnboundedReceiver<Isr
             Err(_) => Err(ErrorCode::NetworkException),
         };
         answer_proposals(broker.clock.now_ms(), round, answers);
+    }
+}
+
+/// Tells the controller in which directories replicas are that it did not place.
+async fn assign(broker: Arc<Broker>, mut placed: mpsc::UnboundedReceiver<(TopicIdPartition, DirectoryId)>) {
+    while let Some(first) = placed.recv().await {
+        let mut round = BTreeMap::from([first]);
+        while round.len() < PROPOSALS
+            && let Ok((id, directory)) = placed.try_recv()
+        {
+            round.insert(id, directory);
+        }
+        while broker.cluster.epoch().is_none() {
+            tokio::time::sleep(TICK / 10).await;
+        }
+        loop {
+            let request = Request::AssignReplicas(AssignReplicas {
+                broker: broker.id(),
+                epoch: broker.cluster.epoch(),
+                replicas: round.iter().map(|(id, directory)| (*id, *directory)).collect(),
+            });
+            match broker.metadata.submit(request).await {
+                Ok(Reply::AssignReplicas(Ok(_))) => break,
+                Ok(Reply::AssignReplicas(Err(error))) => {
+                    tracing::warn!(%error, "the places of replicas were not taken");
+                }
+                Ok(_) | Err(_) => {}
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 use crate::config::BrokerConfig;
 use ottla_core::controller::Rules;
 
+/// A broker whose connection broke, and that is alive, says so long before.
+const SUSPECT_TIMEOUT_MS: u64 = 200;
+
 /// The rules that `config` makes.
 pub fn of(config: &BrokerConfig) -> Rules {
     let settings = &config.settings;
@@ -13,6 +16,7 @@ pub fn of(config: &BrokerConfig) -> Rules {
         default_replication_factor: i16::try_from(settings.number("default.replication.factor")).unwrap_or(1),
         balance_interval_ms: balance
             .then(|| settings.count("leader.imbalance.check.interval.seconds").saturating_mul(1000)),
+        suspect_timeout_ms: SUSPECT_TIMEOUT_MS,
         file: config.static_settings.clone(),
         ..Rules::new(rand::random())
     }

@@ -162,7 +162,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let node = start_metadata(&parts, &beginning).await?;
     cluster.attach(node.metadata.clone());
     cluster.standing.settle();
-    tokio::spawn(report_broken(broken, node.metadata.clone()));
+    tokio::spawn(report_broken(broken, cluster.clone(), node.metadata.clone()));
     tokio::spawn(look_around(config.node_id, targets, cluster.clone(), node.metadata.clone()));
     let limits = fetch_session::Limits {
         slots: config.settings.count("max.incremental.fetch.session.cache.slots") as usize,
@@ -207,9 +207,14 @@ fn bind_all(config: &BrokerConfig) -> Result<Vec<BoundListener>, BindError> {
 }
 
 /// Brokers whose connections broke may be dead.
-async fn report_broken(mut broken: tokio::sync::mpsc::UnboundedReceiver<BrokerId>, metadata: Arc<Metadata>) {
+async fn report_broken(
+    mut broken: tokio::sync::mpsc::UnboundedReceiver<BrokerId>,
+    cluster: Arc<Cluster>,
+    metadata: Arc<Metadata>,
+) {
     while let Some(peer) = broken.recv().await {
         tracing::info!(%peer, "the connection to a broker broke");
+        cluster.suspect(peer);
         metadata.peer_lost(peer);
     }
 }

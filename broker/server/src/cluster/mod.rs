@@ -17,7 +17,11 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+
+/// How long the election of new leaders in place of a dead broker's may take.
+const ELECTION: Duration = Duration::from_millis(700);
 
 /// This broker's place among the others.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub struct Cluster {
     pub heartbeat: Notify,
     /// Wakes fetches of each follower that wait for records here.
     nudges: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
+    /// Brokers whose connection broke, and when.
+    suspects: Mutex<BTreeMap<BrokerId, Instant>>,
     /// Connections through which other brokers speak.
     spoken: Mutex<BTreeSet<u64>>,
 }
@@ -54,6 +60,7 @@ impl Cluster {
             leaving: AtomicBool::new(false),
             heartbeat: Notify::new(),
             nudges: Mutex::default(),
+            suspects: Mutex::default(),
             spoken: Mutex::default(),
         }
     }
@@ -72,6 +79,27 @@ impl Cluster {
     /// It is registered so from now on.
     pub fn set_epoch(&self, epoch: BrokerEpoch) {
         self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// The connection to a broker broke.
+    pub fn suspect(&self, peer: BrokerId) {
+        self.suspects.lock().insert(peer, Instant::now());
+    }
+
+    /// A client that lost its connection to a leader asks at once who leads now. If this broker has just lost its own
+    /// too, the answer waits a little for the election: else the client would be sent back to the dead one.
+    pub async fn await_elections(&self, metadata: &Metadata) {
+        let mut published = metadata.watch_published();
+        loop {
+            let until = {
+                let image = metadata.image();
+                let mut suspects = self.suspects.lock();
+                suspects.retain(|id, since| since.elapsed() < ELECTION && image.is_active(*id));
+                suspects.values().max().map(|since| *since + ELECTION)
+            };
+            let Some(until) = until else { return };
+            let _ = tokio::time::timeout_at(until.into(), published.changed()).await;
+        }
     }
 
     /// Wakes fetches of this follower that wait for records.

@@ -19,6 +19,7 @@ pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_sta
 /// Answers the request.
 pub async fn handle(context: &Context, request: MetadataRequest) -> MetadataResponse {
     let wanted = wanted_topics(&request, context.version);
+    context.broker.cluster.await_elections(&context.broker.metadata).await;
     let mut image = context.image();
     let mut failed = BTreeMap::new();
     // Version 0 to 3 cannot say; Kafka then creates.

@@ -113,7 +113,10 @@ impl ReplicaApplier {
         }
         let hosted = self.host_topic(image, topic);
         let replica = match hosted.partition(id.partition) {
-            Some(replica) => replica,
+            Some(replica) => {
+                self.try_again(&hosted, &replica, partition);
+                replica
+            }
             None => {
                 let replica = self.make_replica(&hosted, id, partition);
                 self.replicas.add(&hosted, replica.clone());
@@ -139,12 +142,31 @@ impl ReplicaApplier {
         partition: &PartitionImage,
     ) -> Arc<Partition> {
         let name = TopicPartition::new(&*topic.name, id.partition);
-        let directory = partition.directory(self.me);
-        let log = self.open_log(topic, &name, id, directory);
+        let log = self.open_log(topic, &name, id, partition);
         if let Err(reason) = &log {
             tracing::error!(%name, reason, "a replica has no log and stays offline");
         }
         Partition::new(id, topic.name.clone(), log, self.outbox.clone())
+    }
+
+    /// A replica that had no log may have one now: its disk was replaced, and the others hold what it held.
+    fn try_again(&self, topic: &Topic, replica: &Partition, partition: &PartitionImage) {
+        if replica.lock().log.is_ok() || !self.may_begin_anew(partition) {
+            return;
+        }
+        let name = TopicPartition::new(&*topic.name, replica.id.partition);
+        let log = self.open_log(topic, &name, replica.id, partition);
+        replica.lock().log = log;
+    }
+
+    /// True if the directory that held the replica is gone, and nothing is lost with it because others are in sync.
+    fn may_begin_anew(&self, partition: &PartitionImage) -> bool {
+        let directory = partition.directory(self.me);
+        !directory.is_zero()
+            && !self.dirs.directory_ids().contains(&directory)
+            && self.dirs.offline_dirs().is_empty()
+            && partition.leader != self.me
+            && !partition.isr.contains(&self.me)
     }
 
     fn open_log(
@@ -152,8 +174,10 @@ impl ReplicaApplier {
         topic: &Topic,
         name: &TopicPartition,
         id: TopicIdPartition,
-        directory: DirectoryId,
+        partition: &PartitionImage,
     ) -> Result<LogHandle, String> {
+        let directory =
+            if self.may_begin_anew(partition) { DirectoryId::ZERO } else { partition.directory(self.me) };
         let settings = topic.settings.load();
         let now = self.clock.wall_ms();
         let wanted = Some(directory).filter(|directory| !directory.is_zero());
@@ -166,6 +190,12 @@ impl ReplicaApplier {
         }
         let log = created.map_err(|error| error.to_string())?;
         log.lock().set_config(settings.log.clone());
+        if let Some(placed) = self.dirs.directory_of(name)
+            && placed != partition.directory(self.me)
+        {
+            // The receiving end lives as long as the broker.
+            let _ = self.outbox.placed.send((id, placed));
+        }
         Ok(log)
     }
 

@@ -10,7 +10,7 @@
 use super::waiters::{DataSignal, DataWaiters, OffsetWaiters};
 use ottla_core::replication::{Ack, AckState, AlterPartition, Altered, Effect, Leader};
 use ottla_storage::{Log, LogHandle};
-use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use ottla_types::{BrokerId, DirectoryId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -62,6 +62,8 @@ pub struct IsrProposal {
 pub struct Outbox {
     /// ISR changes for the controller.
     pub proposals: mpsc::UnboundedSender<IsrProposal>,
+    /// Replicas whose directory the controller does not know.
+    pub placed: mpsc::UnboundedSender<(TopicIdPartition, DirectoryId)>,
     /// Partitions whose log must be synced because somebody waits for it.
     pub flush: mpsc::UnboundedSender<Arc<Partition>>,
 }

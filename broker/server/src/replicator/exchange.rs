@@ -39,8 +39,9 @@ pub async fn fetch(
     around: &Surroundings,
     connection: &Connection,
     request: &SessionRequest<TopicIdPartition>,
+    wait_ms: i32,
 ) -> Result<FetchResponse, ClientError> {
-    let body = RequestBody::Fetch(fetch_request(around, request));
+    let body = RequestBody::Fetch(fetch_request(around, request, wait_ms));
     let mut answer = connection.exchange(&body, FETCH_VERSION, around.socket_timeout).await?;
     FetchResponse::decode(&mut answer, FETCH_VERSION).map_err(|error| ClientError::Protocol {
         what: "the answer to a fetch cannot be read".to_owned(),
@@ -48,7 +49,11 @@ pub async fn fetch(
     })
 }
 
-fn fetch_request(around: &Surroundings, request: &SessionRequest<TopicIdPartition>) -> FetchRequest {
+fn fetch_request(
+    around: &Surroundings,
+    request: &SessionRequest<TopicIdPartition>,
+    wait_ms: i32,
+) -> FetchRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
     for (id, want) in &request.partitions {
         if topics.last().is_none_or(|topic| topic.topic_id != id.topic_id.0) {
@@ -79,7 +84,7 @@ fn fetch_request(around: &Surroundings, request: &SessionRequest<TopicIdPartitio
         .with_replica_epoch(around.cluster.epoch().0);
     FetchRequest::default()
         .with_replica_state(replica)
-        .with_max_wait_ms(around.wait_max_ms)
+        .with_max_wait_ms(wait_ms)
         .with_min_bytes(around.min_bytes)
         .with_max_bytes(around.response_max_bytes)
         .with_session_id(request.header.id)

@@ -153,10 +153,21 @@ impl Stream {
             Some(open) => open,
             None => exchange::connect(&self.around, self.leader).await?,
         };
-        let answer =
-            exchange::fetch(&self.around, &open, request).await.map_err(|error| error.to_string())?;
+        let answer = exchange::fetch(&self.around, &open, request, self.wait_ms()).await;
+        let answer = answer.map_err(|error| {
+            self.around.cluster.suspect(self.leader);
+            error.to_string()
+        })?;
         *connection = Some(open);
         Ok(answer)
+    }
+
+    /// How long the leader may wait for records: not beyond the time when there is something else to ask it.
+    fn wait_ms(&self) -> i32 {
+        let most = self.around.wait_max_ms;
+        let Some(at) = self.fetcher.lock().next_delay() else { return most };
+        let left = at.saturating_sub(self.around.clock.now_ms());
+        i32::try_from(left).unwrap_or(i32::MAX).min(most)
     }
 
     /// Carries out what the followers decided; `came` is what an append means.

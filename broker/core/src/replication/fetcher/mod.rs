@@ -115,6 +115,13 @@ impl Fetcher {
         delayed.into_iter().chain(ready).min().map(|at| at.max(self.connect_not_before_ms))
     }
 
+    /// When the next partition that waits after an error may be asked for again: a request that lets the leader wait
+    /// for longer would hold it up.
+    #[must_use]
+    pub fn next_delay(&self) -> Option<u64> {
+        self.delays.first().map(|&(until, _)| until)
+    }
+
     /// The response's top-level error and session id came. True: pass each of its partitions to
     /// [`handle_partition`](Self::handle_partition).
     pub fn handle_response(&mut self, now_ms: u64, error: ErrorCode, session_id: i32) -> bool {
