@@ -58,6 +58,10 @@ pub(crate) fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>, 
 
 /// The lines of a checkpoint file (`CheckpointFile`: version 0, count, entries), or why it is not one.
 fn checkpoint_lines(text: &str) -> Result<Vec<&str>, String> {
+    // A number that lost its last digits is a number still; only the line's end says that it is whole.
+    if !text.ends_with('\n') {
+        return Err("the last line is cut off".to_owned());
+    }
     let mut lines = text.lines();
     match lines.next() {
         Some("0") => {}
@@ -177,6 +181,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_cut_short_is_refused() {
+        assert!(parse_epochs("0\n2\n0 0\n2 1").is_err(), "of 0 0, 2 124");
         assert!(parse_offsets("0\n2\nt 0 5\n").is_err());
         assert!(parse_offsets("").is_err());
         assert!(parse_epochs("0\n1\n5\n").is_err());
