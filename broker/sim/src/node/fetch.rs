@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ottla_core::fetch_session::{
     Context as FetchContext, FetchPartition, Opened, PartitionAnswer, PartitionKey, SessionHeader, TopicRef,
 };
+use ottla_core::planted::{self, Bug};
 use ottla_core::replication::{EpochEnd, FollowerFetch, LeaderOffsets, check_leader_epoch, diverging};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, TopicId, TopicIdPartition};
 
@@ -144,7 +145,11 @@ impl Process {
         if fetched.diverging.is_some() {
             return Ok(fetched);
         }
-        let end = if by_follower { replica.log.log_end_offset() } else { high_watermark };
+        let end = if by_follower || planted::is(Bug::ServeUncommitted) {
+            replica.log.log_end_offset()
+        } else {
+            high_watermark
+        };
         let slice =
             replica.log.read(want.fetch_offset, MAX_BYTES, true, end).map_err(|error| error.code())?;
         if !slice.is_empty() {

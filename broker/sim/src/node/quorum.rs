@@ -110,7 +110,7 @@ impl Process {
         if let Some(state) = &persist.hard_state {
             log.save_hard_state(state, persist.must_sync)?;
         }
-        if persist.must_sync {
+        if persist.must_sync && !planted::is(Bug::ForgetMetadataSync) {
             log.sync()?;
         }
         Ok(())
