@@ -23,6 +23,8 @@ pub enum Observation {
         partition: TopicIdPartition,
         /// Who.
         broker: BrokerId,
+        /// The leader's epoch.
+        epoch: LeaderEpoch,
         /// The first offset.
         from: Offset,
         /// The end (exclusive).

@@ -21,6 +21,8 @@ pub struct Committed {
     pub value: Value,
     /// The epoch of the leader that appended it.
     pub epoch: LeaderEpoch,
+    /// The epoch of the leader that first called it committed.
+    pub committed_in: LeaderEpoch,
 }
 
 /// A promise: `acks=all` was answered with success.
@@ -62,7 +64,7 @@ impl Oracle {
     /// If it contradicts what was committed before.
     pub fn note_committed(
         &mut self,
-        partition: TopicIdPartition,
+        (partition, committed_in): (TopicIdPartition, LeaderEpoch),
         (from, to): (Offset, Offset),
         records: &Bytes,
     ) -> Result<(), String> {
@@ -77,10 +79,10 @@ impl Oracle {
                 return Err(format!("offset {next} is called committed but is not in the leader's log"));
             }
             next = offset + 1;
-            let record = Committed { value, epoch };
+            let record = Committed { value, epoch, committed_in };
             let index = usize::try_from(offset).unwrap_or(usize::MAX);
             match known.get(index) {
-                Some(before) if *before != record => {
+                Some(before) if (before.value, before.epoch) != (value, epoch) => {
                     return Err(format!("offset {offset} was committed as {before:?} and is {record:?} now"));
                 }
                 Some(_) => {}

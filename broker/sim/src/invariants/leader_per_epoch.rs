@@ -1,4 +1,4 @@
-//! One broker at most leads a partition in an epoch.
+//! One broker at most leads a partition in an epoch, and begins to only once: after a restart it leads in a new one.
 
 use crate::observation::Observation;
 use crate::oracle::Oracle;
@@ -6,8 +6,7 @@ use crate::oracle::Oracle;
 /// Looks at one event.
 pub fn check(oracle: &mut Oracle, observation: &Observation, broken: &mut Vec<String>) {
     let Observation::Leads { partition, broker, epoch, .. } = observation else { return };
-    let first = *oracle.leaders.entry((*partition, *epoch)).or_insert(*broker);
-    if first != *broker {
+    if let Some(first) = oracle.leaders.insert((*partition, *epoch), *broker) {
         broken.push(format!("brokers {first} and {broker} lead {partition:?} in epoch {epoch}"));
     }
 }

@@ -312,6 +312,8 @@ impl Process {
     fn note_committed(&mut self, cx: &mut Context<'_>, id: TopicIdPartition, to: Offset) {
         let from = self.reported.get(&id).copied().unwrap_or(0).min(to);
         let Some(replica) = self.replicas.get_mut(&id) else { return };
+        let Role::Leader(leader) = &replica.role else { return };
+        let epoch = leader.leader_epoch();
         let mut records = Vec::new();
         let mut next = from.max(replica.log.log_start_offset());
         while next < to {
@@ -326,6 +328,7 @@ impl Process {
         cx.observe(Observation::Committed {
             partition: id,
             broker: self.id,
+            epoch,
             from,
             to,
             records: records.into(),
