@@ -181,6 +181,20 @@ pub fn decode_add_raft_voter(body: Bytes) -> Result<AddRaftVoterRequest, WireErr
     Ok(request)
 }
 
+/// Writes an AddRaftVoter request of version 1; it is to be answered after the change is committed.
+///
+/// # Errors
+/// If a field is set that the version does not have.
+pub fn encode_add_raft_voter(request: &AddRaftVoterRequest, out: &mut BytesMut) -> Result<(), String> {
+    let mut untagged = request.clone();
+    untagged.unknown_tagged_fields.clear();
+    untagged.encode(out, 0).map_err(|error| error.to_string())?;
+    // Version 0 ends with "no tagged fields"; the flag goes before that.
+    out.truncate(out.len() - 1);
+    out.put_slice(&[1, 0]);
+    Ok(())
+}
+
 /// Writes a whole DescribeLogDirs response frame. `cordoned` says of each of `body.results`, in the same order,
 /// whether its directory takes no new replicas; missing ones do. Seen from version 5 on.
 ///

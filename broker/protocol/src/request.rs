@@ -228,6 +228,7 @@ pub fn encode_request(
     match (body, version) {
         (RequestBody::OffsetCommit(request), 10..) => extra::encode_offset_commit(request, out).map_err(fail),
         (RequestBody::OffsetFetch(request), 10..) => extra::encode_offset_fetch(request, out).map_err(fail),
+        (RequestBody::AddRaftVoter(request), 1..) => extra::encode_add_raft_voter(request, out).map_err(fail),
         _ => encode_generated(body, extra::generated_version(key, version), out).map_err(fail),
     }
 }
