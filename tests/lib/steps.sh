@@ -22,17 +22,16 @@ step_deny() {
 # Unit tests, property tests and the simulation, of all crates.
 step_unit() { cargo test --workspace --locked --no-fail-fast; }
 
-# A short run of each fuzz target from the stored seeds. The pinned compiler is told to allow what fuzzing needs.
+# A short run of each fuzz target from the stored seeds, the same each time; set OTTLA_FUZZ_RUNS=-1 and OTTLA_FUZZ_SECONDS for a long one. The pinned compiler is told to allow what fuzzing needs.
 step_fuzz() {
   install_fuzz || return
-  local target corpus seconds=${OTTLA_FUZZ_SECONDS:-15} targets=()
+  local target corpus seconds=${OTTLA_FUZZ_SECONDS:-15} runs=${OTTLA_FUZZ_RUNS:-20000} targets=()
   mapfile -t targets < <(sed -n 's/^name = "\(.*\)"/\1/p' broker/fuzz/Cargo.toml | tail -n +2)
   for target in "${targets[@]}"; do
-    corpus=$CACHE/fuzz/corpus/$target
-    mkdir -p "$corpus"
+    corpus=$(mktemp -d)
     echo "--- $target for $seconds s"
     RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$TARGET/fuzz "$FUZZ" run --fuzz-dir broker/fuzz "$target" "$corpus" \
-      "broker/fuzz/seeds/$target" -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
+      "broker/fuzz/seeds/$target" -- -seed=1 -runs="$runs" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
       -print_final_stats=1 || return
   done
 }
