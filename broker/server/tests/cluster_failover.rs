@@ -1,5 +1,7 @@
 //! Three brokers as three processes: what was acknowledged survives the kill of a leader, and the loss of a disk.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is missing")]
+
 use bytes::Bytes;
 use ottla_client::{
     Admin, Client, ClientOptions, Consumer, ConsumerOptions, NewTopic, OutgoingRecord, PartitionDescription,
