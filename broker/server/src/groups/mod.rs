@@ -6,7 +6,6 @@
 mod load;
 mod settings;
 mod shard;
-mod topics;
 
 pub use shard::Shard;
 

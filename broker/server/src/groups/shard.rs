@@ -1,6 +1,5 @@
 //! One shard at work: handle, append, replay, and answer when the high watermark has passed.
 
-use super::topics::ImageTopics;
 use crate::broker::Broker;
 use crate::replicas::{Now, Partition, Wait};
 use bytes::Bytes;
@@ -319,9 +318,9 @@ impl Shard {
 }
 
 fn with_call<R>(broker: &Broker, turn: impl FnOnce(Call<'_>) -> R) -> R {
-    let topics = ImageTopics(broker.metadata.image());
+    let topics = broker.metadata.image();
     let at = Moment { now_ms: broker.clock.now_ms(), wall_ms: broker.clock.wall_ms() };
-    turn(Call { at, topics: &topics })
+    turn(Call { at, topics: &*topics })
 }
 
 fn failed(effect: Effect, error: ErrorCode) -> Effect {
