@@ -32,7 +32,7 @@ pub enum CodecError {
 const DATA: u8 = 0;
 const MEMBERSHIP_CHANGE: u8 = 1;
 
-fn corrupt(what: &'static str, error: impl ToString) -> CodecError {
+pub(super) fn corrupt(what: &'static str, error: impl ToString) -> CodecError {
     CodecError::Corrupt { what, reason: error.to_string() }
 }
 
@@ -53,7 +53,8 @@ pub(super) fn entry_from_bytes(index: u64, term: u64, bytes: &[u8]) -> Result<er
         Some(&MEMBERSHIP_CHANGE) => eraftpb::EntryType::EntryConfChangeV2,
         kind => return Err(CodecError::EntryKind { index, kind: kind.copied() }),
     };
-    let mut entry = eraftpb::Entry { index, term, data: bytes[1..].to_vec(), ..Default::default() };
+    let data = Bytes::copy_from_slice(&bytes[1..]);
+    let mut entry = eraftpb::Entry { index, term, data, ..Default::default() };
     entry.set_entry_type(entry_type);
     Ok(entry)
 }
@@ -78,7 +79,8 @@ pub(super) fn hard_state_to_bytes(node: NodeId, state: &eraftpb::HardState) -> B
 /// The hard state, and whose it is.
 pub(super) fn hard_state_from_bytes(bytes: Bytes) -> Result<(NodeId, eraftpb::HardState), CodecError> {
     let stored = StoredHardState::decode(bytes).map_err(|error| corrupt("hard state", error))?;
-    let state = eraftpb::HardState { term: stored.term, vote: stored.vote, commit: stored.commit };
+    let (term, vote, commit) = (stored.term, stored.vote, stored.commit);
+    let state = eraftpb::HardState { term, vote, commit, ..Default::default() };
     Ok((NodeId(stored.node), state))
 }
 
@@ -110,14 +112,6 @@ pub(super) fn snapshot_from_bytes(bytes: Bytes) -> Result<(Membership, Bytes), C
     Ok((membership, body.data))
 }
 
-pub(super) fn message_to_bytes(message: &eraftpb::Message) -> Bytes {
-    prost_raft::Message::encode_to_vec(message).into()
-}
-
-pub(super) fn message_from_bytes(bytes: &[u8]) -> Result<eraftpb::Message, CodecError> {
-    prost_raft::Message::decode(bytes).map_err(|error| corrupt("message", error))
-}
-
 pub(super) fn conf_state(membership: &Membership) -> eraftpb::ConfState {
     eraftpb::ConfState {
         voters: membership.voters.iter().map(|node| node.0).collect(),
@@ -134,16 +128,43 @@ pub(super) fn membership(state: &eraftpb::ConfState) -> Membership {
     }
 }
 
-pub(super) fn conf_change_from_entry(entry: &eraftpb::Entry) -> Result<eraftpb::ConfChangeV2, CodecError> {
-    if entry.get_entry_type() == eraftpb::EntryType::EntryConfChange {
-        let change: eraftpb::ConfChange =
-            prost_raft::Message::decode(&*entry.data).map_err(|error| corrupt("membership change", error))?;
-        return Ok(raft_proto_into_v2(&change));
-    }
-    prost_raft::Message::decode(&*entry.data).map_err(|error| corrupt("membership change", error))
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredMemberChange {
+    #[prost(int32, tag = "1")]
+    change_type: i32,
+    #[prost(uint64, tag = "2")]
+    node_id: u64,
 }
 
-fn raft_proto_into_v2(change: &eraftpb::ConfChange) -> eraftpb::ConfChangeV2 {
-    let single = eraftpb::ConfChangeSingle { change_type: change.change_type, node_id: change.node_id };
-    eraftpb::ConfChangeV2 { changes: vec![single], ..Default::default() }
+/// The library's change of members, as it writes it into an entry's data.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredMemberChanges {
+    #[prost(int32, tag = "1")]
+    transition: i32,
+    #[prost(message, repeated, tag = "2")]
+    changes: Vec<StoredMemberChange>,
+}
+
+/// The change that an entry holds. Entries of the library's first kind of change are never proposed here.
+pub(super) fn conf_change_from_entry(entry: &eraftpb::Entry) -> Result<eraftpb::ConfChangeV2, CodecError> {
+    const WHAT: &str = "membership change";
+    if entry.get_entry_type() != eraftpb::EntryType::EntryConfChangeV2 {
+        return Err(corrupt(WHAT, format!("entry {} is of another kind", entry.index)));
+    }
+    let stored = StoredMemberChanges::decode(entry.data.clone()).map_err(|error| corrupt(WHAT, error))?;
+    if stored.transition != 0 {
+        return Err(corrupt(WHAT, "changes in several steps are not known"));
+    }
+    let mut change = eraftpb::ConfChangeV2::default();
+    for stored in stored.changes {
+        let mut single = eraftpb::ConfChangeSingle { node_id: stored.node_id, ..Default::default() };
+        single.set_change_type(match stored.change_type {
+            0 => eraftpb::ConfChangeType::AddNode,
+            1 => eraftpb::ConfChangeType::RemoveNode,
+            2 => eraftpb::ConfChangeType::AddLearnerNode,
+            other => return Err(corrupt(WHAT, format!("of kind {other}"))),
+        });
+        change.mut_changes().push(single);
+    }
+    Ok(change)
 }

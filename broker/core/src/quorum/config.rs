@@ -96,7 +96,7 @@ impl Recovered {
     pub fn founding(node: NodeId, data: Bytes) -> Self {
         let membership = Membership { voters: [node].into(), ..Membership::default() };
         let bytes = codec::snapshot_to_bytes(&membership, data);
-        let state = HardState { term: 1, vote: 0, commit: 1 };
+        let state = HardState { term: 1, vote: 0, commit: 1, ..HardState::default() };
         Self {
             hard_state: Some(codec::hard_state_to_bytes(node, &state)),
             snapshot: Some(StoredSnapshot { index: 1, term: 1, bytes }),

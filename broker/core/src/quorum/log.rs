@@ -236,7 +236,7 @@ impl Storage for Log {
             self.newcomer_waits.set(true);
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
-        let mut snapshot = Snapshot { data: self.snapshot_data.to_vec(), ..Default::default() };
+        let mut snapshot = Snapshot { data: self.snapshot_data.clone(), ..Default::default() };
         let metadata = snapshot.mut_metadata();
         metadata.index = self.snapshot_index;
         metadata.term = self.snapshot_term;

@@ -30,6 +30,7 @@ mod codec;
 mod config;
 mod effect;
 mod log;
+mod message;
 mod node;
 mod status;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::codec::{self, CodecError};
 use super::config::{Config, Recovered, StartError};
 use super::effect::{Committed, Effect, Leadership, Payload, Persist, Snapshot, StoredEntry, StoredSnapshot};
 use super::log::Log;
+use super::message;
 use super::{MembershipChange, ProposeError, StepError};
 use crate::metadata::{Membership, NodeId};
 use crate::placement::mix;
@@ -161,7 +162,7 @@ impl Quorum {
     /// # Errors
     /// When it is not for this node or makes no sense; it is then ignored.
     pub fn step(&mut self, bytes: &[u8]) -> Result<(), StepError> {
-        let message = codec::message_from_bytes(bytes)?;
+        let message = message::from_bytes(Bytes::copy_from_slice(bytes))?;
         if message.to != self.node.0 {
             return Err(StepError::NotForThisNode { to: NodeId(message.to), node: self.node });
         }
@@ -225,7 +226,7 @@ impl Quorum {
         };
         let mut single = ConfChangeSingle { node_id: node.0, ..Default::default() };
         single.set_change_type(change_type);
-        let change = ConfChangeV2 { changes: vec![single], ..Default::default() };
+        let change = ConfChangeV2 { changes: vec![single].into(), ..Default::default() };
         let proposed = self.raft.propose_conf_change(Vec::new(), change);
         self.after();
         proposed.map_err(|_| ProposeError::Busy)?;
@@ -335,8 +336,8 @@ impl Quorum {
             if message.get_msg_type() == eraftpb::MessageType::MsgSnapshot {
                 self.snapshots_sent.insert(message.to, 0);
             }
-            let bytes = codec::message_to_bytes(&message);
-            self.outbox.push(Effect::Send { to: NodeId(message.to), bytes });
+            let to = NodeId(message.to);
+            self.outbox.push(Effect::Send { to, bytes: message::to_bytes(message) });
         }
     }
 
@@ -356,7 +357,7 @@ impl Quorum {
         let (index, term) = (entry.index, entry.term);
         let payload = match entry.get_entry_type() {
             eraftpb::EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
-            eraftpb::EntryType::EntryNormal => Payload::Data(entry.data.into()),
+            eraftpb::EntryType::EntryNormal => Payload::Data(entry.data),
             _ => {
                 if let Some(recovered) = self.raft.store().recovered_membership(index) {
                     let payload = recovered.map_or(Payload::Empty, Payload::Membership);
@@ -381,7 +382,7 @@ impl Quorum {
         let metadata = snapshot.get_metadata();
         let members = metadata.get_conf_state().clone();
         let membership = codec::membership(&members);
-        let data = Bytes::copy_from_slice(&snapshot.data);
+        let data = snapshot.data.clone();
         self.raft.mut_store().install(metadata.index, metadata.term, members, data.clone());
         self.applied = metadata.index;
         Snapshot { index: metadata.index, term: metadata.term, membership, data }
