@@ -154,8 +154,7 @@ fn entry_into(mirrored: Entry) -> Result<eraftpb::Entry, CodecError> {
 }
 
 fn snapshot_into(mirrored: Snapshot) -> eraftpb::Snapshot {
-    let mut snapshot = eraftpb::Snapshot::default();
-    snapshot.data = mirrored.data;
+    let mut snapshot = eraftpb::Snapshot { data: mirrored.data, ..Default::default() };
     let from = mirrored.metadata.unwrap_or_default();
     let members = from.conf_state.unwrap_or_default();
     let metadata = snapshot.mut_metadata();
@@ -200,8 +199,7 @@ mod tests {
         let mut entry = eraftpb::Entry::default();
         entry.set_entry_type(eraftpb::EntryType::EntryConfChangeV2);
         (entry.term, entry.index, entry.data) = (3, 9, Bytes::from_static(b"change"));
-        let mut snapshot = eraftpb::Snapshot::default();
-        snapshot.data = Bytes::from_static(b"image");
+        let mut snapshot = eraftpb::Snapshot { data: Bytes::from_static(b"image"), ..Default::default() };
         let metadata = snapshot.mut_metadata();
         (metadata.index, metadata.term) = (8, 2);
         metadata.mut_conf_state().set_voters(vec![1, u64::MAX]);
