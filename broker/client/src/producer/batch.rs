@@ -5,6 +5,7 @@ use super::{Delivered, OutgoingRecord, ProducerOptions};
 use crate::client::Client;
 use crate::error::ClientError;
 use ottla_records::{BuilderOptions, RecordBatchBuilder, TimestampType};
+use ottla_types::ErrorCode;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,10 +32,35 @@ type Partition = (String, i32);
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// It is in the log, or may be.
+    /// It is in the log.
     Done,
     /// It is not in the log for sure, so that its sequence numbers are free again.
     Refused { first_sequence: i32 },
+    /// It may be in the log, now or later: its sequence numbers can be neither used again nor left out, so what
+    /// follows needs an epoch of its own (as with KIP-360), which also keeps a late arrival out.
+    Unsure,
+}
+
+impl Sent {
+    /// What an outcome says, after one attempt or (`again`) several.
+    pub(super) fn by<T>(outcome: &Result<T, ClientError>, again: bool, first_sequence: i32) -> Self {
+        let code = match outcome {
+            Ok(_) => return Sent::Done,
+            Err(error) => error.code(),
+        };
+        match code {
+            // What the broker knows of this producer is not what we think.
+            Some(
+                ErrorCode::OutOfOrderSequenceNumber
+                | ErrorCode::UnknownProducerId
+                | ErrorCode::InvalidProducerEpoch,
+            )
+            | None => Sent::Unsure,
+            // An earlier attempt, or an answer like "timed out", may have left the batch in the leader's log.
+            Some(code) if again || code.is_retriable() => Sent::Unsure,
+            Some(_) => Sent::Refused { first_sequence },
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +70,8 @@ struct Queue {
     since: Option<Instant>,
     under_way: bool,
     next_sequence: i32,
+    /// How many epochs after the producer's first this partition is.
+    epochs: i16,
 }
 
 pub(super) struct Accumulator {
@@ -98,8 +126,13 @@ impl Accumulator {
         let Some((partition, sent)) = done else { return };
         let Some(queue) = self.queues.get_mut(&partition) else { return };
         queue.under_way = false;
-        if let Sent::Refused { first_sequence } = sent {
-            queue.next_sequence = first_sequence;
+        match sent {
+            Sent::Done => {}
+            Sent::Refused { first_sequence } => queue.next_sequence = first_sequence,
+            Sent::Unsure => {
+                queue.epochs = queue.epochs.saturating_add(1);
+                queue.next_sequence = 0;
+            }
         }
     }
 
@@ -161,7 +194,8 @@ fn build(queue: &mut Queue, options: &ProducerOptions, producer_id: Option<(i64,
         level: options.level,
         leader_epoch: -1,
         timestamp_type: TimestampType::CreateTime,
-        producer: producer_id.map(|(id, epoch)| (id, epoch, queue.next_sequence)),
+        producer: producer_id
+            .map(|(id, epoch)| (id, epoch.saturating_add(queue.epochs), queue.next_sequence)),
         ..BuilderOptions::default()
     });
     let mut records: Vec<Pending> = Vec::new();
@@ -194,4 +228,51 @@ fn build(queue: &mut Queue, options: &ProducerOptions, producer_id: Option<(i64,
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ApiError;
+    use std::time::Duration;
+
+    fn refused(code: ErrorCode) -> Result<(), ClientError> {
+        Err(ClientError::refused("sending", ApiError { code, message: None }))
+    }
+
+    #[test]
+    fn sequences_are_used_again_only_after_a_sure_refusal() {
+        let first = Sent::Refused { first_sequence: 7 };
+        assert_eq!(Sent::by(&refused(ErrorCode::MessageTooLarge), false, 7), first);
+        assert_eq!(Sent::by(&refused(ErrorCode::MessageTooLarge), true, 7), Sent::Unsure);
+        assert_eq!(Sent::by(&Ok(()), true, 7), Sent::Done);
+    }
+
+    #[test]
+    fn a_batch_given_up_that_may_be_in_the_log_ends_its_epoch() {
+        for code in [
+            ErrorCode::RequestTimedOut,
+            ErrorCode::NotEnoughReplicasAfterAppend,
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::OutOfOrderSequenceNumber,
+        ] {
+            assert_eq!(Sent::by(&refused(code), false, 7), Sent::Unsure, "{code:?}");
+        }
+        let closed = Err::<(), _>(ClientError::Closed { address: "a".to_owned(), reason: None });
+        assert_eq!(Sent::by(&closed, false, 7), Sent::Unsure);
+    }
+
+    #[test]
+    fn the_epoch_after_an_unsure_batch_begins_with_sequence_zero() {
+        let mut queue = Queue { next_sequence: 5, epochs: 1, ..Queue::default() };
+        let (outcome, _kept) = oneshot::channel();
+        let room = std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let record = OutgoingRecord { value: Some("x".into()), ..OutgoingRecord::default() };
+        queue.bytes = record.bytes();
+        queue.waiting.push_back(Pending { bytes: queue.bytes, record, outcome, _room: room });
+        let options = ProducerOptions { linger: Duration::ZERO, ..ProducerOptions::default() };
+        let batch = build(&mut queue, &options, Some((9, 3))).unwrap();
+        let header = ottla_records::BatchHeader::parse(&batch.bytes).unwrap();
+        assert_eq!((header.producer_epoch, header.base_sequence), (4, 5));
+    }
 }

@@ -25,7 +25,7 @@ pub(super) async fn deliver(
 ) -> Sent {
     let deadline = Instant::now() + options.delivery_timeout;
     let mut backoff = Backoff::default();
-    let (mut again, mut unsure) = (false, false);
+    let mut again = false;
     let outcome = loop {
         let failed = match attempt(client, options, to, &batch.bytes, again).await {
             Ok(placed) => break Ok(placed),
@@ -39,9 +39,9 @@ pub(super) async fn deliver(
             break Err(failed);
         }
         again = true;
-        unsure |= failed.code().is_none();
         backoff.wait().await;
     };
+    let sent = Sent::by(&outcome, again, batch.first_sequence);
     for (index, pending) in batch.records.into_iter().enumerate() {
         let told = outcome.clone().map(|(base_offset, log_append_time)| Delivered {
             partition: to.1,
@@ -53,10 +53,7 @@ pub(super) async fn deliver(
         });
         let _ = pending.outcome.send(told);
     }
-    match outcome {
-        Err(ClientError::Refused { .. }) if !unsure => Sent::Refused { first_sequence: batch.first_sequence },
-        _ => Sent::Done,
-    }
+    sent
 }
 
 /// Base offset and log append time, -1 each if the broker did not say.
