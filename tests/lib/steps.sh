@@ -49,6 +49,16 @@ step_clients() { run_pytest --ignore=test_cluster.py; }
 # Three broker processes: failover, restarts, reassignment.
 step_cluster() { run_pytest test_cluster.py; }
 
+# Real brokers under real faults for a short time, the same faults each time; set OTTLA_CHAOS_SECONDS and
+# OTTLA_CHAOS_SEED for others. The checker is tested first, by histories made by hand.
+step_chaos() {
+  install_python || return
+  (cd tests/chaos && PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m pytest -q -p no:cacheprovider) || return
+  local status=0
+  tests/chaos/run --seconds "${OTTLA_CHAOS_SECONDS:-30}" --seed "${OTTLA_CHAOS_SEED:-7}" --out "$LOGS/chaos" || status=$?
+  [ "$status" = 77 ] || return "$status"
+}
+
 run_pytest() { # arguments of pytest, in front of the caller's own
   install_apt kcat && install_python && install_kafka && install_go_programs && install_java_programs || return
   export OTTLA_TEST_BROKER=${REFERENCE:-ottla} OTTLA_TEST_KEEP=$LOGS/brokers
@@ -67,7 +77,7 @@ count() { # step, log, status
   local step=$1 log=$2 status=$3 passed failed
   case $step in
     unit) passed=$(sum "$log" '^test result:.* ([0-9]+) passed.*'); failed=$(sum "$log" '^test result:.* ([0-9]+) failed.*') ;;
-    clients | cluster)
+    clients | cluster | chaos)
       passed=$(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) passed.*' 3)
       failed=$(($(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) failed.*' 3) + $(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) errors?[ ,].*' 3))) ;;
     fuzz) passed=$(grep -c '^--- ' "$log"); failed=0; [ "$status" = 0 ] || passed=$((passed > 0 ? passed - 1 : 0)) ;;
