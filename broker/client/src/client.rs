@@ -29,6 +29,8 @@ struct Inner {
     options: ClientOptions,
     bootstrap: Vec<String>,
     state: Mutex<State>,
+    /// Held while a first connection is made: the others wait for that one.
+    dialing_first: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ struct State {
     first: Option<Connection>,
     brokers: BTreeMap<i32, String>,
     connections: BTreeMap<i32, Connection>,
+    /// Held while a broker is dialed. Nobody who asks for another broker waits for it.
+    dialing: BTreeMap<i32, Arc<Mutex<()>>>,
     topics: BTreeMap<String, Topic>,
 }
 
@@ -67,7 +71,8 @@ impl Client {
         if addresses.is_empty() {
             return Err(ClientError::Misuse("no broker was named: give host:port".to_owned()));
         }
-        let inner = Inner { options, bootstrap: addresses, state: Mutex::default() };
+        let inner =
+            Inner { options, bootstrap: addresses, state: Mutex::default(), dialing_first: Mutex::default() };
         let client = Self { inner: Arc::new(inner) };
         client.any().await?;
         Ok(client)
@@ -84,16 +89,22 @@ impl Client {
     /// # Errors
     /// If none can be reached.
     pub async fn any(&self) -> Result<Connection, ClientError> {
-        let mut state = self.inner.state.lock().await;
-        if let Some(open) = state.first.as_ref().filter(|connection| !connection.is_closed()) {
-            return Ok(open.clone());
+        if let Some(open) = self.open_one().await {
+            return Ok(open);
+        }
+        let _dialing = self.inner.dialing_first.lock().await;
+        if let Some(open) = self.open_one().await {
+            return Ok(open);
         }
         let (mut tried, mut last) = (Vec::new(), None);
-        let known: Vec<String> = self.inner.bootstrap.iter().chain(state.brokers.values()).cloned().collect();
+        let known: Vec<String> = {
+            let state = self.inner.state.lock().await;
+            self.inner.bootstrap.iter().chain(state.brokers.values()).cloned().collect()
+        };
         for address in known {
             match Connection::open(&address, &self.inner.options).await {
                 Ok(connection) => {
-                    state.first = Some(connection.clone());
+                    self.inner.state.lock().await.first = Some(connection.clone());
                     return Ok(connection);
                 }
                 Err(error) => {
@@ -108,6 +119,13 @@ impl Client {
         })
     }
 
+    /// The connection made first, or else any that is open.
+    async fn open_one(&self) -> Option<Connection> {
+        let state = self.inner.state.lock().await;
+        let mut all = state.first.iter().chain(state.connections.values());
+        all.find(|connection| !connection.is_closed()).cloned()
+    }
+
     /// A connection to the broker of that id.
     ///
     /// # Errors
@@ -116,16 +134,26 @@ impl Client {
         if !self.inner.state.lock().await.brokers.contains_key(&id) {
             self.refresh(Some(&[])).await?;
         }
-        let mut state = self.inner.state.lock().await;
-        if let Some(open) = state.connections.get(&id).filter(|connection| !connection.is_closed()) {
-            return Ok(open.clone());
-        }
-        let address = state.brokers.get(&id).cloned().ok_or_else(|| ClientError::Connect {
-            address: format!("broker {id}"),
-            reason: "it is not among the live brokers of the cluster".to_owned(),
-        })?;
+        let dialing = {
+            let mut state = self.inner.state.lock().await;
+            if let Some(open) = state.connections.get(&id).filter(|connection| !connection.is_closed()) {
+                return Ok(open.clone());
+            }
+            state.dialing.entry(id).or_default().clone()
+        };
+        let _dialing = dialing.lock().await;
+        let address = {
+            let state = self.inner.state.lock().await;
+            if let Some(open) = state.connections.get(&id).filter(|connection| !connection.is_closed()) {
+                return Ok(open.clone());
+            }
+            state.brokers.get(&id).cloned().ok_or_else(|| ClientError::Connect {
+                address: format!("broker {id}"),
+                reason: "it is not among the live brokers of the cluster".to_owned(),
+            })?
+        };
         let connection = Connection::open(&address, &self.inner.options).await?;
-        state.connections.insert(id, connection.clone());
+        self.inner.state.lock().await.connections.insert(id, connection.clone());
         Ok(connection)
     }
 
@@ -189,6 +217,7 @@ impl Client {
         state.connections.retain(|id, connection| {
             !connection.is_closed() && brokers.get(id).is_some_and(|now| now == connection.address())
         });
+        state.dialing.retain(|id, _| brokers.contains_key(id));
         state.brokers = brokers;
         let at = Instant::now();
         for topic in &response.topics {
