@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Log(commands::log_dump::LogArgs),
     /// Look at the cluster.
     Cluster(commands::cluster::ClusterArgs),
+    /// Send records steadily and prove that none is lost, whatever happens meanwhile.
+    Soak(commands::soak::SoakArgs),
     /// Print a completion script for your shell.
     Completions(commands::completions::CompletionsArgs),
 }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Produce(args) => client(commands::produce::run(args)),
         Command::Consume(args) => client(commands::consume::run(args)),
         Command::Group(args) => client(commands::group::run(args)),
+        Command::Soak(args) => client(commands::soak::run(args)),
         Command::Cluster(args) => client(commands::cluster::run(args)),
     };
     exit::code_of(done)

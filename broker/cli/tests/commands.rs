@@ -216,3 +216,19 @@ fn a_damaged_segment_is_found() {
     let whole = broker.ok(&["log", "dump", segment.to_str().unwrap(), "--records"]);
     assert!(whole.contains("value \"something to damage\""), "{whole}");
 }
+
+#[test]
+fn a_soak_proves_that_every_acknowledged_record_is_there() {
+    let broker = Broker::start();
+    let soak =
+        ["soak", "steady", "--partitions", "2", "--rate", "300", "--seconds", "1", "--delete", "-o", "json"];
+    let printed = broker.ok(&soak);
+    let verdict: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&verdict["verdict"], &verdict["lost"], &verdict["failed"]),
+        (&"ok".into(), &0.into(), &0.into())
+    );
+    assert!(verdict["acknowledged"].as_u64().unwrap() > 0);
+    assert_eq!(broker.ok(&["topic", "list", "--names"]), "", "the topic was deleted");
+    assert!(broker.refused(&["soak", "nowhere", "--seconds", "1"]).contains("nowhere"));
+}

@@ -8,4 +8,5 @@ pub(crate) mod consume;
 pub(crate) mod group;
 pub(crate) mod log_dump;
 pub(crate) mod produce;
+pub(crate) mod soak;
 pub(crate) mod topic;
