@@ -2,7 +2,9 @@
 
 use crate::broker::Broker;
 use crate::http::Health;
-use crate::metrics::{LeaderSample, PartitionSample, PartitionSource};
+use crate::metrics::{
+    ClusterSample, ControllerSample, DirSample, LeaderSample, PartitionSample, PartitionSource,
+};
 use crate::replicas::Role;
 use ottla_types::TopicIdPartition;
 
@@ -59,5 +61,30 @@ impl PartitionSource for Broker {
                 leader,
             });
         }
+    }
+}
+
+/// The cluster, if this broker is its active controller, and the disks.
+pub fn cluster_sample(broker: &Broker) -> ClusterSample {
+    let dirs = broker.dirs.describe().into_iter().map(|view| DirSample {
+        path: view.path,
+        is_offline: view.offline.is_some(),
+        free_bytes: view.free_bytes,
+        total_bytes: view.total_bytes,
+    });
+    let controller = broker.metadata.controller().is_local.then(|| controller_sample(broker));
+    ClusterSample { controller, dirs: dirs.collect() }
+}
+
+fn controller_sample(broker: &Broker) -> ControllerSample {
+    let image = broker.metadata.image();
+    let partitions = || image.topics().values().flat_map(|topic| topic.partitions.iter());
+    ControllerSample {
+        active_brokers: image.brokers().keys().filter(|id| image.is_active(**id)).count(),
+        fenced_brokers: image.brokers().values().filter(|other| other.fenced).count(),
+        voters: image.membership().voters.len(),
+        topics: image.topics().len(),
+        partitions: partitions().count(),
+        offline_partitions: partitions().filter(|partition| partition.leader.is_none()).count(),
     }
 }

@@ -8,6 +8,7 @@
 //! [`MetricsOptions::topics_max`] count under the one name [`OTHER_TOPICS`]; series of partitions can be
 //! switched off. `docs/metrics.md` lists all names and Kafka's names for them.
 
+mod cluster;
 mod connections;
 mod exposition;
 mod histogram;
@@ -19,6 +20,7 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::{ClusterSample, ControllerSample, DirSample};
 pub use exposition::Exposition;
 pub use histogram::DurationHistogram;
 pub use partitions::{LeaderSample, PartitionSample, PartitionSource};
@@ -119,6 +121,11 @@ impl Metrics {
     /// Adds something that writes its own families at each scrape. Must not block.
     pub fn add_source(&self, source: impl Fn(&mut Exposition) + Send + Sync + 'static) {
         self.sources.lock().push(Box::new(source));
+    }
+
+    /// Where the cluster and the disks are read at each scrape. Must not block for long.
+    pub fn set_cluster_source(&self, read: impl Fn() -> ClusterSample + Send + Sync + 'static) {
+        self.add_source(move |out| cluster::write(&read(), out));
     }
 
     /// Adds a gauge that is read at each scrape.
