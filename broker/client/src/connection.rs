@@ -103,6 +103,9 @@ impl Connection {
             .map_err(|_| failed(format!("no answer within {:?}", options.connect_timeout)))?
             .map_err(|error| failed(error.to_string()))?;
         let _ = stream.set_nodelay(true);
+        if let Some(after) = options.silence_timeout {
+            crate::notice_silence(&stream, after).map_err(|error| failed(error.to_string()))?;
+        }
         let (reading, writing) = stream.into_split();
         let shared = Arc::new(Shared {
             address: address.to_owned(),

@@ -12,6 +12,7 @@ mod error;
 mod options;
 mod partitioner;
 mod producer;
+mod socket;
 
 pub use admin::{
     Admin, AlterOp, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSynonym,
@@ -26,3 +27,4 @@ pub use error::{ApiError, ClientError};
 pub use options::ClientOptions;
 pub use partitioner::murmur2;
 pub use producer::{Acks, Delivered, Delivery, OutgoingRecord, Producer, ProducerOptions};
+pub use socket::notice_silence;

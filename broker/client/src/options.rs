@@ -14,6 +14,9 @@ pub struct ClientOptions {
     pub request_timeout: Duration,
     /// Time over which failed operations are tried again.
     pub retry_timeout: Duration,
+    /// A broker whose machine acknowledges nothing for so long is gone, see [`crate::notice_silence`]; if not given,
+    /// only time-outs of requests tell.
+    pub silence_timeout: Option<Duration>,
     /// Largest answer that is accepted, in bytes.
     pub max_response_bytes: usize,
 }
@@ -25,6 +28,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(30),
+            silence_timeout: None,
             max_response_bytes: limits::RESPONSE_BYTES,
         }
     }

@@ -21,6 +21,8 @@ const QUEUE: usize = 512;
 /// Bytes of the largest answer.
 const ANSWER_BYTES: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A peer whose machine acknowledges nothing for so long is gone, and connected to again.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer that takes nothing for so long has hung.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -137,6 +139,7 @@ async fn connect(options: &LinkOptions) -> Option<TcpStream> {
     match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
+            let _ = ottla_client::notice_silence(&stream, SILENCE_TIMEOUT);
             Some(stream)
         }
         Ok(Err(error)) => {

@@ -1,6 +1,7 @@
 //! Fetch and ListOffsets requests of a follower, and their answers in core's words.
 
 use super::Surroundings;
+use crate::peers::link::SILENCE_TIMEOUT;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
@@ -28,6 +29,7 @@ pub async fn connect(around: &Surroundings, leader: BrokerId) -> Result<Connecti
         client_id: format!("broker-{}-fetcher", around.me),
         connect_timeout: CONNECT_TIMEOUT,
         request_timeout: around.socket_timeout,
+        silence_timeout: Some(SILENCE_TIMEOUT),
         max_response_bytes: usize::try_from(around.response_max_bytes).unwrap_or(0).max(1 << 26) * 2,
         ..ClientOptions::default()
     };
