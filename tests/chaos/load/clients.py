@@ -25,7 +25,12 @@ class Program:
 
     def _read(self):
         for line in self.process.stdout:
-            self.answers.put(line.strip().decode())
+            word = line.strip().decode(errors="replace")
+            if word in ("up", "drained"):
+                self.answers.put(word)
+            else:
+                self.log.write(line)
+                self.log.flush()
 
     def drain(self):
         """Asks it to stop producing."""
