@@ -18,15 +18,19 @@ pub struct Config {
     pub tick_ms: u64,
     /// Ticks from one heartbeat to the next.
     pub heartbeat_ticks: usize,
-    /// A follower that hears nothing for this many ticks, and up to twice as many, wants to be elected.
+    /// A follower that hears nothing of its leader for this many ticks, and up to twice as many, wants to be elected; a
+    /// leader that hears nothing of a majority for so many steps down.
     pub election_ticks: usize,
+    /// Where nobody leads, the next campaign begins after this many ticks, and up to twice as many.
+    pub campaign_ticks: usize,
 }
 
 impl Config {
-    /// Heartbeats every 100 ms, elections after 500 ms to a second of silence.
+    /// Heartbeats every 100 ms, elections after 1.5 to 3 seconds of silence. A broken connection tells of a dead leader
+    /// long before that; silence is also what a busy machine sounds like.
     #[must_use]
     pub const fn new(node: NodeId, seed: u64) -> Self {
-        Self { node, seed, tick_ms: 50, heartbeat_ticks: 2, election_ticks: 10 }
+        Self { node, seed, tick_ms: 50, heartbeat_ticks: 2, election_ticks: 30, campaign_ticks: 10 }
     }
 
     /// The range of election timeouts in ticks, its end exclusive.

@@ -407,6 +407,18 @@ impl Quorum {
         }
         self.last_role = role;
         self.set_election_timeout();
+        self.hasten_campaign();
+    }
+
+    /// Where nobody leads there is no reason to wait as long as for a leader that is only slow.
+    fn hasten_campaign(&mut self) {
+        let drawn = self.drawn_election_timeout();
+        let ticks = self.config.campaign_ticks;
+        let raft = &mut self.raft.raft;
+        if raft.leader_id == 0 && raft.state != StateRole::Leader {
+            let wait = ticks + (mix(drawn as u64 ^ self.node.0 ^ raft.term) % ticks as u64) as usize;
+            raft.election_elapsed = raft.election_elapsed.max(drawn.saturating_sub(wait));
+        }
     }
 
     /// The library draws its own random timeout at every reset; this one takes its place, so that a run depends on

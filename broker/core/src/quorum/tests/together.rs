@@ -33,13 +33,13 @@ fn the_same_seed_makes_the_same_trace() {
     let run = |seed| {
         let mut network = three(seed);
         network.loses_one_in = 5;
-        for round in 0..200 {
+        for round in 0..400 {
             network.propose(&round.to_string());
-            if round % 50 == 20 {
+            if round % 100 == 20 {
                 let leader = network.leader();
                 leader.into_iter().for_each(|leader| network.cut_off(leader));
             }
-            if round % 50 == 45 {
+            if round % 100 == 90 {
                 network.cut.clear();
             }
             network.tick();
@@ -53,12 +53,14 @@ fn the_same_seed_makes_the_same_trace() {
 }
 
 #[test]
-fn another_leads_within_a_second_when_the_leader_dies() {
+fn another_leads_within_three_seconds_when_the_leader_falls_silent() {
     let mut network = three(5);
     let leader = network.leader().unwrap();
     network.crash(leader);
-    // 10 to 20 ticks of silence and a vote.
-    network.ticks(21);
+    // 30 to 60 ticks of silence and a vote.
+    network.ticks(29);
+    assert_eq!(network.leader(), None, "a leader that is only slow keeps its place");
+    network.ticks(32);
     let next = network.leader().unwrap();
     assert_ne!(next, leader);
     network.propose("goes on").unwrap();
@@ -74,7 +76,7 @@ fn a_leader_without_a_majority_stops_leading_and_commits_nothing() {
     let old = network.leader().unwrap();
     network.cut_off(old);
     let index = network.propose("to nobody").unwrap();
-    network.ticks(45);
+    network.ticks(70);
     let leadership = network.peers[&old].quorum.as_ref().unwrap().leadership();
     assert!(!leadership.am_leader);
     assert!(network.history.get(&index).is_none_or(|entry| entry.payload == Payload::Empty));
