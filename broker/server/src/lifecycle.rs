@@ -5,7 +5,9 @@
 //! everybody has seen that.
 
 use crate::broker::Broker;
+use crate::cluster::isolation::Isolation;
 use crate::config::BrokerConfig;
+use crate::handlers::is_internal;
 use ottla_core::controller::{AskPermit, BrokerHeartbeat, PermitAnswer, RegisterBroker, Reply, Request};
 use ottla_core::metadata::feature;
 use ottla_core::metadata::record::Endpoint;
@@ -127,9 +129,9 @@ async fn heartbeats(broker: Arc<Broker>, identity: Identity) {
 
 /// Tells the controller that this broker is there; registers again if it has to.
 async fn heartbeat(broker: &Broker, identity: &Identity) {
-    let request = heartbeat_request(broker);
+    let (request, sent) = (heartbeat_request(broker), Instant::now());
     match broker.metadata.submit_within(Request::BrokerHeartbeat(request), HEARTBEAT_PATIENCE).await {
-        Ok(Reply::BrokerHeartbeat(Ok(_))) => {}
+        Ok(Reply::BrokerHeartbeat(Ok(_))) => broker.cluster.isolation.heard(sent.into_std()),
         Ok(Reply::BrokerHeartbeat(Err(error))) => {
             tracing::warn!(%error, "heartbeat refused");
             let is_unknown =
@@ -140,6 +142,20 @@ async fn heartbeat(broker: &Broker, identity: &Identity) {
         }
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "heartbeat not answered"),
+    }
+    let session = Duration::from_millis(broker.config.broker_session_timeout_ms());
+    if broker.cluster.isolation.check(Instant::now().into_std(), session) {
+        send_producers_away(broker);
+    }
+}
+
+/// Producers that wait for replicas here look for a leader elsewhere. Groups keep waiting: they come back to the same
+/// coordinator until they hear of another.
+fn send_producers_away(broker: &Broker) {
+    for replica in broker.replicas.partitions() {
+        if !is_internal(&replica.topic) && replica.others_may_lead() {
+            replica.lock().fail_waiters(Isolation::REFUSAL);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod discover;
 pub mod gate;
+pub mod isolation;
 pub mod promise;
 pub mod targets;
 
@@ -11,6 +12,7 @@ use crate::peers::Peers;
 use crate::peers::wire::{self, Answer, Ask, Hello, HelloAnswer, Question, Said};
 use bytes::{BufMut, Bytes, BytesMut};
 use discover::Standing;
+use isolation::Isolation;
 use ottla_protocol::ApiKey;
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
 use parking_lot::Mutex;
@@ -39,6 +41,8 @@ pub struct Cluster {
     pub leaving: AtomicBool,
     /// Wakes the task that sends heartbeats.
     pub heartbeat: Notify,
+    /// Whether heartbeats are answered.
+    pub isolation: Isolation,
     /// Wakes fetches of each follower that wait for records here.
     nudges: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
     /// Brokers whose connection broke, and when.
@@ -59,6 +63,7 @@ impl Cluster {
             epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             leaving: AtomicBool::new(false),
             heartbeat: Notify::new(),
+            isolation: Isolation::default(),
             nudges: Mutex::default(),
             suspects: Mutex::default(),
             spoken: Mutex::default(),

@@ -48,6 +48,7 @@ mod unregister_broker;
 mod update_features;
 
 pub use context::Context;
+pub use metadata::is_internal;
 
 use crate::broker::Broker;
 use crate::net::{self, BoxFuture, Request, Response};

@@ -3,6 +3,7 @@
 //! All appends of a request happen before its first wait, in the order of the request.
 
 use super::Context;
+use crate::cluster::isolation::Isolation;
 use crate::net::Response;
 use crate::replicas::{Now, Partition, ProduceFailed, Topic, Wait};
 use bytes::Bytes;
@@ -147,6 +148,9 @@ fn append_partition(
 ) -> Appended {
     let index = records.index;
     let broker = &context.broker;
+    if broker.cluster.isolation.is_isolated() && replica.others_may_lead() {
+        return Appended { answer: failed(index, Isolation::REFUSAL, None), wait: None };
+    }
     let now = Now { ms: broker.clock.now_ms(), wall_ms: broker.clock.wall_ms() };
     let bytes = records.records.unwrap_or_default();
     let size = bytes.len() as u64;

@@ -172,6 +172,11 @@ impl Partition {
         }
     }
 
+    /// True if this replica leads and another is in sync, which a controller may have made leader since.
+    pub fn others_may_lead(&self) -> bool {
+        self.lock().leader().is_ok_and(|leader| leader.isr().len() > 1)
+    }
+
     /// Wakes `signal` when there is something new to read.
     pub fn register(&self, signal: &DataSignal) {
         self.lock().data.register(signal);
