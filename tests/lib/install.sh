@@ -3,6 +3,7 @@
 
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
+HELM_VERSION=v3.20.2
 
 # Runs a command; a first failure (a registry that did not answer) is tried once more.
 retry() {
@@ -30,16 +31,16 @@ install_apt() { # package...
     apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends ${missing[*]} >/dev/null"
 }
 
-# A Python environment with the clients; sets PYTHON.
-install_python() {
-  local wanted venv
-  wanted=$(sha256sum "$ROOT/tests/clients/requirements.txt" | cut -c1-16)
+# A Python environment with what a file asks for, or else the clients; sets PYTHON.
+install_python() { # requirements
+  local wanted venv requirements=$ROOT/${1:-tests/clients/requirements.txt}
+  wanted=$(sha256sum "$requirements" | cut -c1-16)
   venv=$CACHE/python/$wanted
   if [ ! -e "$venv/done" ]; then
     need python3 "install Python 3.10 or later" || return
     rm -rf "$venv"
     python3 -m venv "$venv" || { install_apt python3-venv && python3 -m venv "$venv"; } || return
-    retry "$venv/bin/pip" install -q -r "$ROOT/tests/clients/requirements.txt" || return
+    retry "$venv/bin/pip" install -q -r "$requirements" || return
     touch "$venv/done"
   fi
   PYTHON=$venv/bin/python
@@ -92,4 +93,20 @@ install_fuzz() {
   FUZZ=$CACHE/cargo/bin/cargo-fuzz
   [ -x "$FUZZ" ] || CARGO_TARGET_DIR=$CACHE/cargo/target retry \
     cargo install -q --locked --root "$CACHE/cargo" --version "$CARGO_FUZZ_VERSION" cargo-fuzz
+}
+
+# promtool, which Debian has in the package of Prometheus; nothing is started.
+install_promtool() { command -v promtool >/dev/null || install_apt prometheus; }
+
+# Helm, from its Go module; sets and exports HELM.
+install_helm() {
+  HELM=$(command -v helm || true)
+  if [ -z "$HELM" ]; then
+    HELM=$CACHE/go/bin/helm
+    if [ ! -x "$HELM" ]; then
+      command -v go >/dev/null || install_apt golang-go || return
+      GOBIN=$CACHE/go/bin retry go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" || return
+    fi
+  fi
+  export HELM
 }

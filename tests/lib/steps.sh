@@ -43,6 +43,9 @@ step_charts() {
   "$script"
 }
 
+# The chart and the operator on a real Kubernetes, where there is one.
+step_kubernetes() { tests/kubernetes/run -- ${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"}; }
+
 # Real clients against a real broker process.
 step_clients() { run_pytest --ignore=test_cluster.py; }
 
@@ -77,7 +80,7 @@ count() { # step, log, status
   local step=$1 log=$2 status=$3 passed failed
   case $step in
     unit) passed=$(sum "$log" '^test result:.* ([0-9]+) passed.*'); failed=$(sum "$log" '^test result:.* ([0-9]+) failed.*') ;;
-    clients | cluster | chaos)
+    clients | cluster | chaos | kubernetes)
       passed=$(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) passed.*' 3)
       failed=$(($(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) failed.*' 3) + $(sum "$log" '^(=+ )?(.*[ ,])?([0-9]+) errors?[ ,].*' 3))) ;;
     fuzz) passed=$(grep -c '^--- ' "$log"); failed=0; [ "$status" = 0 ] || passed=$((passed > 0 ? passed - 1 : 0)) ;;

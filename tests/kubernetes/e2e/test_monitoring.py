@@ -1,0 +1,129 @@
+"""Prometheus scrapes what the chart's monitors name; every alert and every dashboard query can be evaluated and finds data."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from harness.kubectl import kubectl
+from harness.release import CHART
+from harness.waiting import eventually
+
+pytestmark = pytest.mark.operator
+
+SCRAPE = """
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [%(rules)s]
+scrape_configs:
+%(jobs)s
+"""
+# Series that are there only in a condition that a healthy cluster is not in, or only after it once happened.
+RARE = re.compile(r"ottla_operator_(roll|drain|reconcile_errors|restarts|seconds_since)|ottla_request_errors|failed_produce")
+
+
+def free_port():
+    """A port nobody listens on."""
+    with socket.socket() as item:
+        item.bind(("127.0.0.1", 0))
+        return item.getsockname()[1]
+
+
+def forward(namespace, pod, port):
+    """kubectl port-forward; returns the process and the local port."""
+    local = free_port()
+    command = ["kubectl", "-n", namespace, "port-forward", f"pod/{pod}", f"{local}:{port}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def listens():
+        with socket.create_connection(("127.0.0.1", local), 1):
+            return True
+
+    eventually(listens, 20)
+    return process, local
+
+
+def targets(cluster, release):
+    """What the monitors select, as static targets with the labels that the monitors' relabelings set."""
+    pods = [(pod, 9644, {"cluster": cluster.name, "broker": pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"]})
+            for pod in cluster.pods().values()]
+    pods += [(pod, 8080, {}) for pod in release.operator_pods()]
+    for pod, port, labels in pods:
+        names = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert names["http"] == port, "the monitors' port has this name"
+        yield pod["metadata"]["name"], port, {**labels, "namespace": cluster.namespace.name, "pod": pod["metadata"]["name"]}
+
+
+@pytest.fixture
+def prometheus(cluster, release, load, tmp_path):
+    """A Prometheus that has scraped brokers and operator for some seconds, under load."""
+    if not shutil.which("prometheus"):
+        pytest.skip("there is no prometheus here (package prometheus)")
+    processes, jobs = [], []
+    try:
+        for name, port, labels in targets(cluster, release):
+            process, local = forward(cluster.namespace.name, name, port)
+            processes.append(process)
+            jobs.append(f"- {{job_name: {name}, honor_labels: true, static_configs: "
+                        f"[{{targets: ['127.0.0.1:{local}'], labels: {json.dumps(labels)}}}]}}")
+        config = tmp_path / "prometheus.yml"
+        config.write_text(SCRAPE % {"rules": CHART / "files" / "rules.yaml", "jobs": "\n".join(jobs)})
+        port = free_port()
+        command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+                   f"--web.listen-address=127.0.0.1:{port}"]
+        with (tmp_path / "log").open("w") as log:
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+        def query(expression):
+            url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)["data"]["result"]
+
+        query.url = f"http://127.0.0.1:{port}"
+        eventually(lambda: len(query("up == 1")) == len(jobs), 30)
+        eventually(lambda: query("count_over_time(up[20s]) > 12"), 40)
+        yield query
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(10)
+
+
+def expressions():
+    """Queries of all dashboards, with the variables filled in."""
+    for path in sorted((CHART / "files" / "dashboards").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                yield panel["title"], target["expr"]
+
+
+def test_alerts_are_evaluated_and_every_dashboard_query_returns_data(prometheus, cluster):
+    with urllib.request.urlopen(prometheus.url + "/api/v1/rules", timeout=10) as answer:
+        groups = json.load(answer)["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    text = Path(CHART / "files" / "rules.yaml").read_text()
+    assert len(rules) == text.count("- alert:")
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
+    # Each alert's own series are there: it would not fire only because nobody tells.
+    for rule in rules:
+        for metric in set(re.findall(r"\b(?:ottla|process)_[a-z_]+", rule["query"])):
+            if not RARE.search(metric):
+                assert prometheus(metric), (rule["name"], metric)
+    empty = []
+    for title, expression in expressions():
+        filled = (expression.replace("$namespace", cluster.namespace.name).replace("$cluster", cluster.name)
+                  .replace("$__rate_interval", "10s"))
+        if not prometheus(filled) and not RARE.search(filled):
+            empty.append((title, filled))
+    assert empty == []
+
+
+def test_the_monitors_themselves_name_the_port_and_the_labels(release, cluster):
+    assert kubectl("-n", cluster.namespace.name, "get", "pods", "-l",
+                   "app.kubernetes.io/name=ottla,app.kubernetes.io/component=broker", "-o", "name").count("pod/") >= 3
