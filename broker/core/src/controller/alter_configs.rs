@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::error::ApiError;
-use super::{Controller, Outcome, Reply, configs, sweep};
+use super::{Controller, Outcome, Reply, configs, group_configs, sweep};
 use crate::metadata::record::Config;
 use crate::metadata::{ConfigResource, ConfigResourceKind, Image};
 use ottla_types::{BrokerId, ErrorCode, TopicIdPartition};
@@ -108,6 +108,9 @@ impl Controller {
         let before = draft.image.config(resource).cloned().unwrap_or_default();
         for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
             configs::check(resource.kind, &resource.name, key, value)?;
+        }
+        if resource.kind == ConfigResourceKind::Group {
+            group_configs::check(&draft.image, &self.rules.file, &resource.name, after)?;
         }
         let record = |key: &String, value: Option<&String>| Config {
             resource_type: resource.kind.id(),

@@ -5,20 +5,10 @@ use crate::metadata::ConfigResourceKind;
 use ottla_types::ErrorCode;
 use ottla_types::settings::{self, Kind, Setting, UpdateMode};
 
-/// Settings that a consumer group can have (Kafka's `GroupConfig`), with the least value each takes.
-const GROUP_SETTINGS: [(&str, i64); 6] = [
-    ("consumer.heartbeat.interval.ms", 1),
-    ("consumer.session.timeout.ms", 1),
-    ("share.heartbeat.interval.ms", 1),
-    ("share.record.lock.duration.ms", 1),
-    ("share.session.timeout.ms", 1),
-    ("streams.session.timeout.ms", 1),
-];
-
 /// Settings that a client metrics subscription can have.
 const CLIENT_METRICS_SETTINGS: [&str; 3] = ["interval.ms", "match", "metrics"];
 
-fn invalid(message: impl Into<String>) -> ApiError {
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidConfig, message)
 }
 
@@ -32,12 +22,9 @@ pub(super) fn check(kind: ConfigResourceKind, name: &str, key: &str, value: &str
         }
         ConfigResourceKind::Broker => check_broker(name, key, value),
         ConfigResourceKind::Group => {
-            let known = GROUP_SETTINGS.iter().find(|(known, _)| *known == key);
-            let (_, least) = known.ok_or_else(|| invalid(format!("Unknown group config name: {key}")))?;
-            match value.trim().parse::<i64>() {
-                Ok(number) if number >= *least => Ok(()),
-                _ => Err(invalid(format!("Invalid value {value} for configuration {key}"))),
-            }
+            let setting = settings::group::lookup(key)
+                .ok_or_else(|| invalid(format!("Unknown group config name: {key}")))?;
+            check_value(setting, value)
         }
         ConfigResourceKind::ClientMetrics => {
             if !CLIENT_METRICS_SETTINGS.contains(&key) {

@@ -17,6 +17,7 @@ mod draft;
 mod elect;
 mod error;
 mod features;
+mod group_configs;
 mod heartbeat;
 pub mod membership;
 mod partition;

@@ -8,7 +8,7 @@ use super::image::Image;
 use super::record::Config;
 use super::replay::ReplayError;
 use ottla_types::BrokerId;
-use ottla_types::settings::{self, topic};
+use ottla_types::settings::{self, group, topic};
 use std::collections::BTreeMap;
 
 /// What kind of thing has settings.
@@ -151,6 +151,28 @@ impl Image {
         found.extend(self.set_on_broker(topic::synonyms(key), None, broker, file));
         let default = topic::lookup(key).and_then(|setting| setting.default);
         found.extend(default.map(|value| synonym(key, value, ConfigSource::Default)));
+        found
+    }
+
+    /// Every place that gives a group's setting a value, the one that wins first. `Default` comes last.
+    #[must_use]
+    pub fn group_setting(
+        &self,
+        group_id: &str,
+        key: &str,
+        broker: BrokerId,
+        file: &StaticSettings,
+    ) -> Vec<ConfigSynonym> {
+        let own = self.config(&ConfigResource::group(group_id)).and_then(|settings| settings.get(key));
+        let mut found: Vec<_> =
+            own.map(|value| synonym(key, value, ConfigSource::Group)).into_iter().collect();
+        match group::synonym(key) {
+            Some(of_broker) => found.extend(self.broker_setting(of_broker, broker, file)),
+            None => {
+                let default = group::lookup(key).and_then(|setting| setting.default);
+                found.extend(default.map(|value| synonym(key, value, ConfigSource::Default)));
+            }
+        }
         found
     }
 

@@ -13,6 +13,7 @@ mod image;
 mod membership;
 pub mod record;
 mod replay;
+mod since;
 mod snapshot;
 #[cfg(test)]
 mod tests;

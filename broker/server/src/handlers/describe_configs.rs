@@ -75,7 +75,14 @@ fn describe(
             check_broker(context, name)?;
             Ok(shown.broker())
         }
-        Some(kind @ (ConfigResourceKind::Group | ConfigResourceKind::ClientMetrics)) => {
+        Some(ConfigResourceKind::Group) if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned()))
+        }
+        Some(ConfigResourceKind::Group) => Ok(shown.group(name)),
+        Some(ConfigResourceKind::ClientMetrics) if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty".to_owned()))
+        }
+        Some(kind @ ConfigResourceKind::ClientMetrics) => {
             Ok(shown.own_values(&ConfigResource { kind, name: name.to_owned() }))
         }
         None => Err((ErrorCode::InvalidRequest, format!("unknown resource type {}", resource.resource_type))),
@@ -118,12 +125,22 @@ impl Shown<'_> {
             .collect()
     }
 
+    fn group(&self, group_id: &str) -> Vec<DescribeConfigsResourceResult> {
+        let broker = &self.context.broker;
+        let image = self.context.image();
+        let of_setting = |setting: &Setting| {
+            let values =
+                image.group_setting(group_id, setting.key, broker.id(), &broker.config.static_settings);
+            self.result(setting, &values, false)
+        };
+        settings::group::all().map(of_setting).collect()
+    }
+
     /// What was set on the resource itself.
     fn own_values(&self, resource: &ConfigResource) -> Vec<DescribeConfigsResourceResult> {
         let image = self.context.image();
         let Some(values) = image.config(resource) else { return Vec::new() };
         let source = match resource.kind {
-            ConfigResourceKind::Group => ConfigSource::Group,
             ConfigResourceKind::ClientMetrics => ConfigSource::ClientMetrics,
             _ => ConfigSource::DynamicDefaultBroker,
         };

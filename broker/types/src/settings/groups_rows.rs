@@ -11,17 +11,17 @@ pub(super) const ROWS: &[Setting] = &[
     row("add.partitions.to.txn.retry.backoff.ms", Kind::Int, "20", at_least(1), High, ReadOnly)
         .later("First wait before a partition is added to a transaction again, in milliseconds."),
     row("group.consumer.assignment.interval.ms", Kind::Int, "1000", at_least(0), Medium, ClusterWide)
-        .later("Least time between two computed assignments of a consumer group."),
+        .applied("Least time between two computed assignments of a consumer group."),
     row("group.consumer.assignors", Kind::List, "uniform,range", ANY, Medium, ReadOnly)
         .applied("Server-side assignors; the first is the default."),
     row("group.consumer.heartbeat.interval.ms", Kind::Int, "5000", at_least(1), Medium, ReadOnly)
         .applied("Time between heartbeats told to members of consumer groups."),
     row("group.consumer.max.assignment.interval.ms", Kind::Int, "15000", at_least(0), Medium, ReadOnly)
-        .later("Largest assignment interval a group may set."),
+        .applied("Largest assignment interval a group may set."),
     row("group.consumer.max.heartbeat.interval.ms", Kind::Int, "15000", at_least(1), Medium, ReadOnly)
-        .later("Largest heartbeat interval a consumer group may set."),
+        .applied("Largest heartbeat interval a consumer group may set."),
     row("group.consumer.max.session.timeout.ms", Kind::Int, "60000", at_least(1), Medium, ReadOnly)
-        .later("Largest session time-out a consumer group may set."),
+        .applied("Largest session time-out a consumer group may set."),
     row("group.consumer.max.size", Kind::Int, "2147483647", at_least(1), Medium, ReadOnly)
         .applied("Most members of a consumer group."),
     row(
@@ -34,11 +34,11 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .applied("Which way groups with members may change between the two protocols."),
     row("group.consumer.min.assignment.interval.ms", Kind::Int, "0", at_least(0), Medium, ReadOnly)
-        .later("Smallest assignment interval a group may set."),
+        .applied("Smallest assignment interval a group may set."),
     row("group.consumer.min.heartbeat.interval.ms", Kind::Int, "5000", at_least(1), Medium, ReadOnly)
-        .later("Smallest heartbeat interval a consumer group may set."),
+        .applied("Smallest heartbeat interval a consumer group may set."),
     row("group.consumer.min.session.timeout.ms", Kind::Int, "45000", at_least(1), Medium, ReadOnly)
-        .later("Smallest session time-out a consumer group may set."),
+        .applied("Smallest session time-out a consumer group may set."),
     row("group.consumer.session.timeout.ms", Kind::Int, "45000", at_least(1), Medium, ReadOnly)
         .applied("Silence after which a member of a consumer group is removed."),
     row("group.coordinator.append.linger.ms", Kind::Int, "-1", at_least(-1), Medium, ReadOnly)

@@ -1,11 +1,13 @@
 //! Kafka's settings: the keys of Apache Kafka 4.3.1 with their types, defaults and bounds, and what Ottla makes of them.
 //!
-//! [`broker`] and [`topic`] are the two scopes. A topic's setting falls back to broker settings ([`topic::synonyms`]),
+//! [`broker`], [`topic`] and [`group`] are the scopes. A topic's setting falls back to broker settings ([`topic::synonyms`]),
 //! then to its default. Values are text, as in files and on the wire; [`Setting::validate`] says whether a text
 //! can be a value. Every key of Kafka is known here, so that one that does nothing can be told from a misspelt one.
 
 pub mod broker;
 mod cluster_rows;
+pub mod group;
+mod group_rows;
 mod groups_rows;
 mod network_rows;
 mod row;
