@@ -63,6 +63,9 @@ pub(crate) struct ResetArgs {
     /// Do it, do not only show it.
     #[arg(long)]
     execute: bool,
+    /// Only show it: what happens without --execute.
+    #[arg(long, conflicts_with = "execute")]
+    dry_run: bool,
     /// Print lines of topic,partition,offset for --from-file.
     #[arg(long)]
     export: bool,
@@ -200,7 +203,8 @@ async fn resolve(
         Target::Earliest => first,
         Target::Latest => end,
         Target::Offset(offset) => offset,
-        Target::Current => from_here()?,
+        // Kafka's tool does the same where nothing was committed yet.
+        Target::Current => current.unwrap_or(end),
         Target::Shift(records) => from_here()?.saturating_add(records),
         Target::Time(time) => match ask(OffsetSpec::Timestamp(time)).await? {
             -1 => end,
