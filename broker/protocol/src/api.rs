@@ -179,6 +179,7 @@ apis! {
     PeerQuorum = 10_001, 0..=0, flexible NEVER, Internal;
     PeerAsk = 10_002, 0..=0, flexible NEVER, Internal;
     PeerNudge = 10_003, 0..=0, flexible NEVER, Internal;
+    PeerProgress = 10_004, 0..=0, flexible NEVER, Internal;
 }
 
 impl ApiKey {
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn keys_kafka_removed_or_never_had_are_unknown() {
-        for code in [-1, 4, 5, 6, 7, 93, 127, 128, 9_999, 10_004, 10_008, i16::MIN, i16::MAX] {
+        for code in [-1, 4, 5, 6, 7, 93, 127, 128, 9_999, 10_005, 10_008, i16::MIN, i16::MAX] {
             assert_eq!(ApiKey::from_code(code), None, "{code}");
         }
     }

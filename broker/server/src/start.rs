@@ -25,7 +25,7 @@ use crate::peers::{Peers, greet};
 use crate::replicas::apply::ReplicaApplier;
 use crate::replicas::{Outbox, Replicas};
 use crate::replicator::Replicator;
-use crate::{background, founding, health, rules};
+use crate::{background, founding, groups, health, rules};
 use bytes::Bytes;
 use ottla_core::fetch_session::{self, Cache};
 use ottla_core::metadata::{Image, ImageDelta, NodeId};
@@ -185,6 +185,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     metrics.set_partition_source(broker.clone());
     let scraped = broker.clone();
     metrics.set_cluster_source(move || health::cluster_sample(&scraped));
+    groups::show(&broker);
     let tasks = background::start(&broker, inbox);
     lifecycle::register(&broker, node.identity).await;
     gate.open(broker.clone());

@@ -10,13 +10,15 @@ use super::turn::{AppendId, Effect, Moment, Outcome, Token};
 use super::{Call, GroupSettings, Settings, Shard, Topic, Topics};
 use bytes::Bytes;
 use ottla_types::{ErrorCode, ProducerId, TopicId, Uuid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Topics by name; ids are made from the names.
 #[derive(Debug, Clone, Default)]
 pub struct FixedTopics {
     pub topics: BTreeMap<Arc<str>, Topic>,
+    /// Names of topics that were deleted; all others are taken to be there where only that is asked.
+    pub gone: BTreeSet<&'static str>,
     pub version: i64,
 }
 
@@ -41,6 +43,10 @@ impl Topics for FixedTopics {
 
     fn by_id(&self, id: TopicId) -> Option<Topic> {
         self.topics.values().find(|topic| topic.id == id).cloned()
+    }
+
+    fn has(&self, name: &str, _: TopicId) -> bool {
+        !self.gone.contains(name)
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -78,7 +84,7 @@ impl Harness {
         settings.broker.group_initial_rebalance_delay_ms = 0;
         adjust(&mut settings.broker);
         let mut harness = Self {
-            shard: Shard::new(settings.clone()),
+            shard: Shard::new(settings.clone().into()),
             settings,
             topics: FixedTopics::default(),
             now_ms: 1_000,
@@ -180,7 +186,7 @@ impl Harness {
     /// The coordinator moves: a new shard is loaded from the log's bytes.
     pub fn reload(&mut self) {
         let at = self.at();
-        let old = std::mem::replace(&mut self.shard, Shard::new(self.settings.clone()));
+        let old = std::mem::replace(&mut self.shard, Shard::new(self.settings.clone().into()));
         for effect in old.unloaded(Call { at, topics: &self.topics }) {
             match effect {
                 Effect::Join { token, reply } => drop(self.joins.insert(token, reply)),

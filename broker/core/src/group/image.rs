@@ -38,6 +38,10 @@ impl Topics for Image {
         self.topic(id).map(|found| topic(self, found))
     }
 
+    fn has(&self, name: &str, id: TopicId) -> bool {
+        self.topic_id(name).is_some_and(|found| id.is_zero() || found == id)
+    }
+
     fn names(&self) -> Vec<Arc<str>> {
         self.topic_ids().keys().cloned().collect()
     }

@@ -92,7 +92,7 @@ pub struct Settings {
     pub group_consumer_assignment_interval_ms: i32,
     /// `group.consumer.regex.refresh.interval.ms`: how often expressions are matched again (KIP-848).
     pub group_consumer_regex_refresh_interval_ms: i32,
-    /// `offset.metadata.max.bytes`.
+    /// `offset.metadata.max.bytes`, counted as Java counts characters.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,

@@ -22,6 +22,8 @@ pub trait Topics {
     fn by_name(&self, name: &str) -> Option<Topic>;
     /// The topic of that id.
     fn by_id(&self, id: TopicId) -> Option<Topic>;
+    /// Is there this topic? An id of zero is any.
+    fn has(&self, name: &str, id: TopicId) -> bool;
     /// All names, ascending.
     fn names(&self) -> Vec<Arc<str>>;
     /// Grows with every change of topics, partitions or racks: the offset of the metadata log will do.
@@ -39,6 +41,10 @@ impl Topics for NoTopics {
 
     fn by_id(&self, _: TopicId) -> Option<Topic> {
         None
+    }
+
+    fn has(&self, _: &str, _: TopicId) -> bool {
+        false
     }
 
     fn names(&self) -> Vec<Arc<str>> {

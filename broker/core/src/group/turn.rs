@@ -150,6 +150,18 @@ pub struct Counters {
     pub expired_members: u64,
 }
 
+impl Counters {
+    /// Adds what happened elsewhere.
+    pub const fn add(&mut self, other: &Self) {
+        self.offset_commits += other.offset_commits;
+        self.offset_deletions += other.offset_deletions;
+        self.offset_expirations += other.offset_expirations;
+        self.classic_rebalances += other.classic_rebalances;
+        self.consumer_rebalances += other.consumer_rebalances;
+        self.expired_members += other.expired_members;
+    }
+}
+
 /// One turn of the machine: what a handler may read and touch besides its group.
 pub(super) struct Turn<'a> {
     pub(super) at: Moment,

@@ -4,6 +4,7 @@ use super::{Cluster, is_for_brokers};
 use crate::broker::Broker;
 use crate::http::Health;
 use crate::net::{BoxFuture, ConnectionInfo, Handler, Request, Response};
+use ottla_protocol::ApiKey;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,6 +43,9 @@ impl Gate {
 
 impl Handler for Gate {
     fn handle(self: Arc<Self>, request: Request) -> BoxFuture<Response> {
+        if request.header.api_key == ApiKey::PeerProgress {
+            return Box::pin(self.cluster.clone().tell_progress(self.broker.get().cloned(), request));
+        }
         if is_for_brokers(request.header.api_key) {
             return Box::pin(self.cluster.clone().answer(request));
         }

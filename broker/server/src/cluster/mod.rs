@@ -6,9 +6,12 @@ pub mod isolation;
 pub mod promise;
 pub mod targets;
 
+use crate::broker::Broker;
+use crate::groups::lag;
 use crate::metadata::Metadata;
 use crate::net::{Request, Response};
 use crate::peers::Peers;
+use crate::peers::progress::{PROBES, Progress, ProgressAsk};
 use crate::peers::wire::{self, Answer, Ask, Hello, HelloAnswer, Question, Said};
 use bytes::{BufMut, Bytes, BytesMut};
 use discover::Standing;
@@ -144,6 +147,24 @@ impl Cluster {
         }
     }
 
+    /// Answers how far partitions go.
+    pub async fn tell_progress(self: Arc<Self>, broker: Option<Arc<Broker>>, request: Request) -> Response {
+        let ask = wire::from_json::<ProgressAsk>(&request.body).ok();
+        let ask = ask.filter(|ask| {
+            request.listener() == self.listener
+                && self.peers.cluster_id() == Some(ask.cluster_id.as_str())
+                && ask.probes.len() <= PROBES
+        });
+        match (broker, ask) {
+            (Some(broker), Some(ask)) => {
+                let found = lag::look(&broker, ask.probes).await;
+                let found: Vec<Option<Progress>> = found.into_iter().map(|(_, progress)| progress).collect();
+                reply(request.header.correlation_id, &found)
+            }
+            _ => Response::Close,
+        }
+    }
+
     fn quorum_message(&self, body: Bytes) -> Response {
         let (Some(metadata), Some(cluster_id)) = (self.metadata.get(), self.peers.cluster_id()) else {
             // It is sent again.
@@ -220,5 +241,8 @@ fn reply(correlation_id: i32, body: &impl serde::Serialize) -> Response {
 
 /// True for what brokers say to each other.
 pub fn is_for_brokers(key: ApiKey) -> bool {
-    matches!(key, ApiKey::PeerHello | ApiKey::PeerQuorum | ApiKey::PeerAsk | ApiKey::PeerNudge)
+    matches!(
+        key,
+        ApiKey::PeerHello | ApiKey::PeerQuorum | ApiKey::PeerAsk | ApiKey::PeerNudge | ApiKey::PeerProgress
+    )
 }

@@ -61,6 +61,18 @@ pub(crate) const OWN: &[OwnSetting] = &[
         "Memory to stay within; 0: the control group's limit.",
     ),
     own(
+        "ottla.metrics.group.partitions.max",
+        "10000",
+        Valid::Between(0, 10_000_000),
+        "Partitions with committed offsets whose lag is shown; groups that do not fit have none.",
+    ),
+    own(
+        "ottla.metrics.groups.max",
+        "1000",
+        Valid::Between(0, 1_000_000),
+        "Groups with series of their own; further ones are only counted.",
+    ),
+    own(
         "ottla.metrics.partitions",
         "true",
         Valid::Boolean,

@@ -3,19 +3,24 @@
 //! What a group decides is decided in [`ottla_core::group`]; here its records are appended, its replies wait for the
 //! high watermark, and its clock ticks. A shard comes and goes with the leadership of its partition.
 
+pub mod lag;
 mod load;
+mod observe;
 mod settings;
 mod shard;
 
+pub use observe::show;
 pub use shard::Shard;
 
 use crate::broker::Broker;
 use crate::replicas::Role;
+use arc_swap::ArcSwap;
+use observe::LastView;
 use ottla_core::controller::{CreateTopic, Reply, Request};
-use ottla_core::group::{GroupSettings, partition_for};
+use ottla_core::group::{Counters, GroupSettings, partition_for};
 use ottla_core::metadata::Image;
-use ottla_types::{BrokerId, ErrorCode, LeaderEpoch};
-use parking_lot::RwLock;
+use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, TopicId};
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,17 +34,21 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// All shards on this broker.
 #[derive(Debug)]
 pub struct Groups {
-    settings: GroupSettings,
+    settings: ArcSwap<GroupSettings>,
     shards: RwLock<BTreeMap<i32, Arc<Shard>>>,
     /// A shard's next time-out may have moved.
     clock_moved: Arc<Notify>,
+    /// For metrics: what happened in shards that are gone.
+    retired: Mutex<Counters>,
+    last_view: LastView,
 }
 
 impl Groups {
     /// None yet.
     pub fn new(config: &crate::config::BrokerConfig) -> Self {
-        let settings = settings::of(config);
-        Self { settings, shards: RwLock::default(), clock_moved: Arc::new(Notify::new()) }
+        let settings = ArcSwap::from_pointee(settings::of(config, &Image::default()));
+        let (shards, clock_moved) = (RwLock::default(), Arc::new(Notify::new()));
+        Self { settings, shards, clock_moved, retired: Mutex::default(), last_view: LastView::default() }
     }
 
     /// The shard of a group, if it is here.
@@ -112,8 +121,14 @@ async fn create_topic(broker: &Broker, image: &Image) -> Result<(), ErrorCode> {
 /// Follows the metadata for as long as the broker runs: makes the shards this broker leads, drops the others.
 pub async fn follow(broker: Arc<Broker>) {
     let mut published = broker.metadata.watch_published();
+    let mut seen = Arc::new(Image::default());
     loop {
         let image = broker.metadata.image();
+        if !image.has_configs_of(&seen) {
+            apply_settings(&broker, &image);
+        }
+        forget_topics(&broker, &seen, &image);
+        seen.clone_from(&image);
         let led = led_here(&broker, &image);
         drop_unled(&broker, &led);
         for (index, epoch) in led {
@@ -122,6 +137,27 @@ pub async fn follow(broker: Arc<Broker>) {
         if published.changed().await.is_err() {
             return;
         }
+    }
+}
+
+fn apply_settings(broker: &Broker, image: &Image) {
+    let settings = Arc::new(settings::of(&broker.config, image));
+    // Whoever makes a shard after this takes the new ones.
+    broker.groups.settings.store(settings.clone());
+    for shard in broker.groups.shards() {
+        shard.set_settings(settings.clone());
+    }
+}
+
+/// Deleted topics take what was committed for them along.
+fn forget_topics(broker: &Arc<Broker>, old: &Image, new: &Image) {
+    let gone = new.topics_gone_since(old);
+    if gone.is_empty() {
+        return;
+    }
+    let gone: BTreeMap<&str, TopicId> = gone.iter().map(|topic| (&*topic.name, topic.id)).collect();
+    for shard in broker.groups.shards() {
+        shard.topics_deleted(broker, &gone);
     }
 }
 
@@ -141,6 +177,9 @@ fn drop_unled(broker: &Arc<Broker>, led: &BTreeMap<i32, LeaderEpoch>) {
         gone
     };
     for shard in gone {
+        if let Ok(stats) = shard.look(ottla_core::group::Shard::stats) {
+            broker.groups.retired.lock().add(&stats.counters);
+        }
         shard.unload(broker);
     }
 }
@@ -156,7 +195,7 @@ fn open_shard(broker: &Arc<Broker>, index: i32, epoch: LeaderEpoch) {
         return;
     }
     let groups = &broker.groups;
-    let shard = Arc::new(Shard::new(replica, epoch, groups.settings.clone(), groups.clock_moved.clone()));
+    let shard = Arc::new(Shard::new(replica, epoch, groups.settings.load_full(), groups.clock_moved.clone()));
     groups.shards.write().insert(index, shard.clone());
     let broker = broker.clone();
     tokio::task::spawn_blocking(move || load::load(&broker, &shard));

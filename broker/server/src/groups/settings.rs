@@ -1,12 +1,50 @@
-//! The broker's settings for groups.
+//! The broker's settings for groups, and what single groups have set for themselves.
 
 use crate::config::BrokerConfig;
-use ottla_core::group::{AssignorName, GroupSettings, MigrationPolicy, Settings};
+use ottla_core::group::{AssignorName, GroupSettings, MigrationPolicy, Overrides, Settings};
+use ottla_core::metadata::{ConfigResource, ConfigResourceKind, Image};
+use ottla_types::BrokerId;
+use ottla_types::settings::group;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// What `config` says.
-pub fn of(config: &BrokerConfig) -> GroupSettings {
+/// What holds with the settings in `image`.
+pub fn of(config: &BrokerConfig, image: &Image) -> GroupSettings {
+    let first = ConfigResource { kind: ConfigResourceKind::Group, name: String::new() };
+    let groups =
+        image.configs().range(first..).take_while(|(resource, _)| resource.kind == ConfigResourceKind::Group);
+    let overrides =
+        groups.map(|(resource, _)| (resource.name.clone(), overrides(config, image, &resource.name)));
+    let overrides = overrides.filter(|(_, found)| *found != Overrides::default()).collect();
+    let mut broker = of_broker(config);
+    // The one that can change while the broker runs.
+    const INTERVAL: &str = "group.consumer.assignment.interval.ms";
+    let interval = image.broker_value(INTERVAL, config.node_id, &config.static_settings);
+    if let Some(ms) = interval.and_then(|value| value.trim().parse().ok()) {
+        broker.group_consumer_assignment_interval_ms = ms;
+    }
+    GroupSettings { broker, overrides }
+}
+
+/// What a group has set, moved within the bounds that brokers set: those may have changed since.
+fn overrides(config: &BrokerConfig, image: &Image, group_id: &str) -> Overrides {
+    let own = image.config(&ConfigResource::group(group_id));
+    let number = |key: &str| own?.get(key)?.trim().parse::<i32>().ok();
+    let bound = |key: Option<&str>| {
+        image.broker_value(key?, BrokerId::NONE, &config.static_settings)?.trim().parse::<i32>().ok()
+    };
+    let bounded = |key: &str| {
+        let [least, most] = group::bounds(key).map(bound);
+        Some(number(key)?.min(most.unwrap_or(i32::MAX)).max(least.unwrap_or(0)))
+    };
+    Overrides {
+        consumer_session_timeout_ms: bounded("consumer.session.timeout.ms"),
+        consumer_heartbeat_interval_ms: bounded("consumer.heartbeat.interval.ms"),
+        consumer_assignment_interval_ms: bounded("consumer.assignment.interval.ms"),
+    }
+}
+
+fn of_broker(config: &BrokerConfig) -> Settings {
     let settings = &config.settings;
     let default = Settings::default();
     let int = |key: &str, default: i32| {
@@ -17,7 +55,7 @@ pub fn of(config: &BrokerConfig) -> GroupSettings {
     };
     let assignors: Vec<AssignorName> =
         settings.list("group.consumer.assignors").into_iter().filter_map(assignor).collect();
-    let broker = Settings {
+    Settings {
         group_min_session_timeout_ms: int(
             "group.min.session.timeout.ms",
             default.group_min_session_timeout_ms,
@@ -55,8 +93,7 @@ pub fn of(config: &BrokerConfig) -> GroupSettings {
             .map_or(default.offsets_retention_ms, |minutes| minutes.saturating_mul(MINUTE_MS)),
         offsets_retention_check_interval_ms: settings.count("offsets.retention.check.interval.ms"),
         ..default
-    };
-    GroupSettings { broker, ..GroupSettings::default() }
+    }
 }
 
 /// By name, or by the name of Kafka's class.

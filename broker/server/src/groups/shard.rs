@@ -9,9 +9,9 @@ use ottla_core::group::{self as machine, Call, Effect, GroupSettings, Moment, Ou
 use ottla_core::replication::Ack;
 use ottla_records::validate::Validated;
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
-use ottla_types::{ErrorCode, LeaderEpoch, Offset, ProducerId, TimestampMs};
+use ottla_types::{ErrorCode, LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
@@ -57,7 +57,7 @@ impl Shard {
     pub fn new(
         replica: Arc<Partition>,
         leader_epoch: LeaderEpoch,
-        settings: GroupSettings,
+        settings: Arc<GroupSettings>,
         clock_moved: Arc<Notify>,
     ) -> Self {
         let state =
@@ -102,6 +102,21 @@ impl Shard {
         let effects = with_call(broker, |call| machine.unloaded(call));
         deliver(&mut state, effects);
         state.waiting.clear();
+    }
+
+    /// Other settings from now on.
+    pub(super) fn set_settings(&self, settings: Arc<GroupSettings>) {
+        if let Some(machine) = &mut self.state.lock().machine {
+            machine.set_settings(settings);
+        }
+    }
+
+    /// Forgets what was committed for topics that are gone.
+    pub(super) fn topics_deleted(self: &Arc<Self>, broker: &Arc<Broker>, gone: &BTreeMap<&str, TopicId>) {
+        self.step(broker, |machine, call| {
+            let Outcome { records, append, atomic, reply: _ } = machine.topics_deleted(call, gone);
+            Outcome { records, append, atomic, reply: () }
+        });
     }
 
     /// Does what is due; returns when the next is.

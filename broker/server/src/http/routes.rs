@@ -46,7 +46,7 @@ pub(super) async fn answer(state: Arc<HttpState>, request: Request<Incoming>) ->
         "/loglevel" => not_allowed("GET, HEAD, PUT"),
         "" | "/metrics" | "/livez" | "/readyz" if !get => not_allowed("GET, HEAD"),
         "" => text(StatusCode::OK, INDEX),
-        "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.render()),
+        "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.scrape().await),
         "/livez" => health(state.health.live()),
         "/readyz" => health(state.health.ready()),
         _ => text(StatusCode::NOT_FOUND, "not found\n"),

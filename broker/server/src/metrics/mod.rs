@@ -34,7 +34,7 @@ use ottla_types::ErrorCode;
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
-use crate::net::{CloseReason, Observer, RequestDone};
+use crate::net::{BoxFuture, CloseReason, Observer, RequestDone};
 use connections::ConnectionMetrics;
 use process::ProcessMetrics;
 use requests::RequestMetrics;
@@ -59,6 +59,7 @@ impl Default for MetricsOptions {
 }
 
 type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+type Preparation = Arc<dyn Fn() -> BoxFuture<()> + Send + Sync>;
 
 /// All metrics of this process.
 pub struct Metrics {
@@ -70,6 +71,7 @@ pub struct Metrics {
     process: ProcessMetrics,
     partitions: ArcSwapOption<Arc<dyn PartitionSource>>,
     sources: Mutex<Vec<Source>>,
+    preparation: ArcSwapOption<Preparation>,
 }
 
 impl fmt::Debug for Metrics {
@@ -90,6 +92,7 @@ impl Metrics {
             process: ProcessMetrics::new(),
             partitions: ArcSwapOption::empty(),
             sources: Mutex::default(),
+            preparation: ArcSwapOption::empty(),
         }
     }
 
@@ -139,6 +142,19 @@ impl Metrics {
             out.family(name, "gauge", help);
             out.sample(name, &[], read());
         });
+    }
+
+    /// What is waited for before each scrape, so that sources have something to show.
+    pub fn set_preparation(&self, prepare: impl Fn() -> BoxFuture<()> + Send + Sync + 'static) {
+        self.preparation.store(Some(Arc::new(Arc::new(prepare))));
+    }
+
+    /// Prepares, then renders.
+    pub async fn scrape(&self) -> String {
+        if let Some(prepare) = self.preparation.load_full() {
+            prepare().await;
+        }
+        self.render()
     }
 
     /// Everything, in Prometheus's text format.

@@ -6,6 +6,7 @@
 pub mod book;
 pub mod greet;
 pub mod link;
+pub mod progress;
 pub mod wire;
 
 use book::AddressBook;
@@ -101,11 +102,21 @@ impl Peers {
     /// If there is no answer in time.
     pub async fn ask(&self, peer: BrokerId, question: Question, within: Duration) -> Result<Answer, Lost> {
         let cluster_id = self.cluster_id.get().ok_or(Lost)?.clone();
-        let body = wire::to_json(&Ask { cluster_id, question });
+        self.exchange(peer, ApiKey::PeerAsk, &Ask { cluster_id, question }, within).await
+    }
+
+    async fn exchange<A: serde::de::DeserializeOwned>(
+        &self,
+        peer: BrokerId,
+        key: ApiKey,
+        question: &impl serde::Serialize,
+        within: Duration,
+    ) -> Result<A, Lost> {
+        let body = wire::to_json(question);
         let exchange = async {
             let _permit = self.in_flight.acquire().await.map_err(|_| Lost)?;
             let link = self.link(&self.questions, peer);
-            link.ask(ApiKey::PeerAsk, body).await
+            link.ask(key, body).await
         };
         let answer = tokio::time::timeout(within, exchange).await.map_err(|_| Lost)??;
         wire::from_json(&answer).map_err(|error| {

@@ -3,7 +3,7 @@
 use super::Log;
 use crate::error::ReadError;
 use crate::segment::Found;
-use ottla_records::RecordBatch;
+use ottla_records::{RecordBatch, TimestampType};
 use ottla_types::{LeaderEpoch, Offset, TimestampMs};
 
 /// A batch that decompresses to more is not looked into: its first offset is answered.
@@ -62,6 +62,27 @@ impl Log {
             }
             // Its matching records lie below the log's start, or compaction took them.
             from = from.max(found.header.next_offset());
+        }
+        Ok(None)
+    }
+
+    /// When the batch that holds `offset`, or the first one behind it, was begun: the time of its first record, or
+    /// its append time. Looks at one header. `None` if there is no such batch.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn batch_time_at(&mut self, offset: Offset) -> Result<Option<TimestampMs>, ReadError> {
+        self.check_readable()?;
+        let offset = offset.max(self.log_start_offset);
+        let interval_bytes = self.config.index_interval_bytes;
+        for index in self.segment_index(offset).unwrap_or(0)..self.segments.len() {
+            let (place, segment) = self.segment(index);
+            let found = segment.find(place, offset, interval_bytes);
+            if let Some(Found { header, .. }) = self.judged(found)? {
+                let is_base = header.timestamp_type() == TimestampType::CreateTime
+                    && header.delete_horizon_ms().is_none();
+                return Ok(Some(if is_base { header.base_timestamp } else { header.max_timestamp }));
+            }
         }
         Ok(None)
     }

@@ -1,13 +1,12 @@
-//! What tools ask: list, describe, delete; and counts for metrics.
+//! What tools ask: list, describe, delete.
 
 use super::{Call, Group, Shard};
 use crate::group::classic::{self, Described};
 use crate::group::consumer;
 use crate::group::consumer_protocol::PROTOCOL_TYPE;
 use crate::group::records::{OffsetKey, Record};
-use crate::group::turn::{Counters, Outcome, Turn};
+use crate::group::turn::{Outcome, Turn};
 use ottla_types::ErrorCode;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which protocol a group follows.
@@ -52,19 +51,6 @@ pub struct Listed {
     pub group_type: GroupType,
 }
 
-/// Counts for metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Groups by type and state.
-    pub groups: BTreeMap<(GroupType, &'static str), usize>,
-    /// Committed offsets.
-    pub offsets: usize,
-    /// Members of all groups.
-    pub members: usize,
-    /// What happened since the shard was made.
-    pub counters: Counters,
-}
-
 /// Why a group cannot be described as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DescribeError {
@@ -99,13 +85,6 @@ impl Group {
         match self {
             Self::Classic(group) => group.state().name(),
             Self::Consumer(group) => group.state().name(),
-        }
-    }
-
-    fn members(&self) -> usize {
-        match self {
-            Self::Classic(group) => group.members().len(),
-            Self::Consumer(group) => group.members().len(),
         }
     }
 
@@ -210,22 +189,5 @@ impl Shard {
             verdicts.push(ErrorCode::None);
         }
         turn.outcome(verdicts)
-    }
-
-    /// Counts for metrics.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut stats = Stats { offsets: self.offsets.count(), counters: self.counters, ..Stats::default() };
-        for group in self.groups.values() {
-            *stats.groups.entry((group.group_type(), group.state_name())).or_default() += 1;
-            stats.members += group.members();
-        }
-        stats
-    }
-
-    /// The committed offsets of a group (metrics, tools).
-    #[must_use]
-    pub fn committed_offsets(&self, group_id: &str) -> Option<&crate::group::offsets::Topics> {
-        self.offsets.group(group_id)
     }
 }

@@ -28,13 +28,15 @@
 mod classic;
 mod consumer;
 mod manage;
+mod observe;
 mod offsets;
 mod replay;
 #[cfg(test)]
 pub(in crate::group) mod tests;
 mod timeouts;
 
-pub use manage::{DescribeError, GroupType, ListFilter, Listed, Stats};
+pub use manage::{DescribeError, GroupType, ListFilter, Listed};
+pub use observe::{Observed, Stats};
 
 use super::settings::GroupSettings;
 use super::timers::{Key, Purpose, Timers};
@@ -68,7 +70,7 @@ pub struct Call<'a> {
 /// The groups and offsets of one partition of `__consumer_offsets`. See the module's comment for its use.
 #[derive(Debug, Default)]
 pub struct Shard {
-    settings: GroupSettings,
+    settings: Arc<GroupSettings>,
     groups: Groups,
     offsets: offset_store::Store,
     timers: Timers,
@@ -107,12 +109,12 @@ pub const fn append_error(error: ErrorCode) -> ErrorCode {
 impl Shard {
     /// An empty shard that must be loaded.
     #[must_use]
-    pub fn new(settings: GroupSettings) -> Self {
+    pub fn new(settings: Arc<GroupSettings>) -> Self {
         Self { settings, ..Self::default() }
     }
 
     /// Other settings from now on (dynamic broker settings, a group's overrides).
-    pub fn set_settings(&mut self, settings: GroupSettings) {
+    pub fn set_settings(&mut self, settings: Arc<GroupSettings>) {
         self.settings = settings;
     }
 

@@ -4,8 +4,8 @@ use super::{Call, Group, Shard};
 use crate::group::offsets::{self, CommitReply, CommitRequest, DeleteRequest, FetchGroup, FetchedTopic};
 use crate::group::records::{OffsetKey, Record};
 use crate::group::turn::Outcome;
-use ottla_types::ErrorCode;
-use std::collections::BTreeSet;
+use ottla_types::{ErrorCode, TopicId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Shard {
@@ -73,13 +73,20 @@ impl Shard {
         Ok(turn.outcome(reply))
     }
 
-    /// Topics are gone: so are the offsets of them. The reply is the number of offsets that go.
-    pub fn topics_deleted(&mut self, call: Call<'_>, names: &BTreeSet<&str>) -> Outcome<usize> {
+    /// Topics are gone: so are the offsets of them. The reply is the number of offsets that go. While the shard is
+    /// loading none go yet; the next round of looking for expired offsets finds them.
+    pub fn topics_deleted(&mut self, call: Call<'_>, gone: &BTreeMap<&str, TopicId>) -> Outcome<usize> {
+        if !self.active {
+            return Outcome::without_records(0);
+        }
         let (parts, mut turn) = self.turn(call);
         turn.atomic = false;
-        for group in parts.offsets.groups_with_topics(names) {
+        for group in parts.offsets.groups_with_topics(gone) {
             for (topic, partition) in parts.offsets.all_keys(&group) {
-                if names.contains(&*topic) {
+                let Some(&id) = gone.get(&*topic) else { continue };
+                // A topic of the same name that came after it keeps its own.
+                let known = parts.offsets.get(&group, &topic, partition).map(|known| known.value.topic_id);
+                if known.is_none_or(|known| known.is_zero() || known == id) {
                     let key = OffsetKey { group: Arc::clone(&group), topic, partition };
                     turn.records.push(Record::Offset(key, None));
                 }

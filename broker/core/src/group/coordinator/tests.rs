@@ -49,7 +49,8 @@ fn a_log_that_kafka_wrote_is_loaded() {
     ];
     assert_eq!(listed, expected);
     let offsets = |group| {
-        let topics = harness.shard.committed_offsets(group).unwrap();
+        let topics =
+            harness.shard.observe().find(|found| &**found.group_id == group).unwrap().offsets.unwrap();
         topics
             .values()
             .flat_map(|partitions| partitions.values().map(|known| known.value.offset))

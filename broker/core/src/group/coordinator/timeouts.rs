@@ -1,7 +1,7 @@
 //! Time-outs: one at a time, as the next may depend on the records of the one before.
 
 use super::{Call, Group, Shard};
-use crate::group::offsets::{ExpiryRules, expired};
+use crate::group::offsets::{ExpiryOf, ExpiryRules, expired};
 use crate::group::timers::{Key, Purpose};
 use crate::group::turn::{Completion, Outcome};
 use std::ops::Bound;
@@ -83,13 +83,13 @@ impl Shard {
                 cursor = Some(Arc::clone(id));
                 break;
             }
-            let (tombstones, nothing_stays) = match group.expiry_base() {
-                Some(base) => {
-                    let rules = ExpiryRules { wall_ms: turn.at.wall_ms, retention_ms, base };
-                    expired(parts.offsets, id, rules, |topic| group.is_subscribed_to(topic), room)
-                }
-                None => (Vec::new(), parts.offsets.group(id).is_none()),
+            let rules = group.expiry_base();
+            let of = ExpiryOf {
+                rules: rules.map(|base| ExpiryRules { wall_ms: turn.at.wall_ms, retention_ms, base }),
+                is_subscribed_to: &|topic| group.is_subscribed_to(topic),
+                topics: turn.topics,
             };
+            let (tombstones, nothing_stays) = expired(parts.offsets, id, &of, room);
             turn.counters.offset_expirations += tombstones.len() as u64;
             turn.records.extend(tombstones);
             if nothing_stays && group.may_vanish() {

@@ -39,24 +39,27 @@ impl ExpiryRules {
     }
 }
 
+/// What decides over the offsets of one group.
+pub struct ExpiryOf<'a> {
+    /// How old is too old; `None` while the group's offsets do not age.
+    pub rules: Option<ExpiryRules>,
+    /// Whether the group reads a topic: then what it committed there does not age.
+    pub is_subscribed_to: &'a dyn Fn(&str) -> bool,
+    /// Offsets of a topic that there is not are always too old.
+    pub topics: &'a dyn crate::group::Topics,
+}
+
 /// Tombstones for the group's expired offsets, `room` at the most, and whether nothing of the group stays.
-pub fn expired(
-    store: &Store,
-    group: &Arc<str>,
-    rules: ExpiryRules,
-    is_subscribed_to: impl Fn(&str) -> bool,
-    room: usize,
-) -> (Vec<Record>, bool) {
+pub fn expired(store: &Store, group: &Arc<str>, of: &ExpiryOf<'_>, room: usize) -> (Vec<Record>, bool) {
     let mut tombstones = Vec::new();
     let mut all = !store.has_open_transactions(group);
     for (topic, partitions) in store.group(group).into_iter().flatten() {
-        if is_subscribed_to(topic) {
-            all = false;
-            continue;
-        }
+        let ages = of.rules.filter(|_| !(of.is_subscribed_to)(topic));
         for (partition, committed) in partitions {
             let pending = store.is_pending(group, topic, *partition);
-            if pending || tombstones.len() >= room || !rules.is_expired(committed) {
+            let is_old = !of.topics.has(topic, committed.value.topic_id)
+                || ages.is_some_and(|rules| rules.is_expired(committed));
+            if pending || tombstones.len() >= room || !is_old {
                 all = false;
                 continue;
             }

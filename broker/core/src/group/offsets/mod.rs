@@ -12,7 +12,7 @@ mod store;
 mod tests;
 
 pub use expiry::ExpiryBase;
-pub(in crate::group) use expiry::{ExpiryRules, expired};
+pub(in crate::group) use expiry::{ExpiryOf, ExpiryRules, expired};
 pub(in crate::group) use plan::{commit, delete, fetch};
 pub use request::{
     CommitPartition, CommitReply, CommitRequest, CommitTopic, Committer, DeleteRequest, FetchGroup,

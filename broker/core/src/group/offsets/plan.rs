@@ -14,7 +14,7 @@ pub fn commit(
     group: &Arc<str>,
     request: &CommitRequest<'_>,
 ) -> CommitReply {
-    let max_metadata_bytes = turn.settings.broker.offset_metadata_max_bytes;
+    let max_metadata = turn.settings.broker.offset_metadata_max_bytes;
     let commit_timestamp_ms = turn.at.wall_ms;
     let expire_timestamp_ms =
         request.retention_ms.map(|retention| commit_timestamp_ms.saturating_add(retention));
@@ -23,7 +23,7 @@ pub fn commit(
         let name = store.topic_name(group, topic.name);
         let mut errors = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
-            if partition.metadata.len() > max_metadata_bytes {
+            if is_longer(partition.metadata, max_metadata) {
                 errors.push(ErrorCode::OffsetMetadataTooLarge);
                 continue;
             }
@@ -47,6 +47,11 @@ pub fn commit(
     }
     turn.counters.offset_commits += turn.records.len() as u64;
     reply
+}
+
+/// Kafka's limit counts the units of Java's strings, whatever its name says.
+fn is_longer(metadata: &str, most: usize) -> bool {
+    metadata.len() > most && metadata.encode_utf16().nth(most).is_some()
 }
 
 /// What is committed; nothing committed is offset -1 without an error.

@@ -4,7 +4,7 @@
 //! of committed offsets; a transaction's offset replaces a committed one only if its record came later.
 
 use crate::group::records::{OffsetKey, OffsetValue};
-use ottla_types::{Offset, ProducerId};
+use ottla_types::{Offset, ProducerId, TopicId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -88,8 +88,8 @@ impl Store {
 
     /// Groups that have offsets of one of these topics, ascending.
     #[must_use]
-    pub fn groups_with_topics(&self, names: &BTreeSet<&str>) -> BTreeSet<Arc<str>> {
-        let concerned = |topics: &Topics| topics.keys().any(|topic| names.contains(&**topic));
+    pub fn groups_with_topics(&self, names: &BTreeMap<&str, TopicId>) -> BTreeSet<Arc<str>> {
+        let concerned = |topics: &Topics| topics.keys().any(|topic| names.contains_key(&**topic));
         let committed = self.groups.iter().filter(|(_, topics)| concerned(topics)).map(|(group, _)| group);
         let pending = self.transactions.values().flatten().filter(|(_, topics)| concerned(topics));
         committed.chain(pending.map(|(group, _)| group)).cloned().collect()

@@ -3,8 +3,8 @@
 use super::{CommitPartition, CommitRequest, CommitTopic, Committer, DeleteRequest, FetchGroup, FetchTopic};
 use crate::group::coordinator::ListFilter;
 use crate::group::harness::{Harness, who};
-use ottla_types::{ErrorCode, ProducerId, TopicId};
-use std::collections::BTreeSet;
+use ottla_types::{ErrorCode, ProducerId, TopicId, Uuid};
+use std::collections::BTreeMap;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -99,12 +99,12 @@ fn oversized_metadata_is_refused_for_its_partition_alone() {
     let mut harness = Harness::new(|settings| settings.offset_metadata_max_bytes = 4);
     let partition =
         |partition, metadata| CommitPartition { partition, offset: 1, leader_epoch: -1, metadata };
-    let partitions = vec![partition(0, "12345"), partition(1, "1234")];
+    let partitions = vec![partition(0, "12345"), partition(1, "1234"), partition(2, "éééé")];
     let topics = vec![CommitTopic { name: "topic", topic_id: TopicId::ZERO, partitions }];
     let request = CommitRequest { group_id: "g", from: anonymous(), retention_ms: None, topics };
     let reply = harness.call(|shard, call| shard.commit_offsets(call, &request).unwrap());
-    assert_eq!(reply, [[ErrorCode::OffsetMetadataTooLarge, ErrorCode::None]]);
-    assert_eq!(harness.shard.stats().offsets, 1);
+    assert_eq!(reply, [[ErrorCode::OffsetMetadataTooLarge, ErrorCode::None, ErrorCode::None]]);
+    assert_eq!(harness.shard.stats().offsets, 2);
 }
 
 #[test]
@@ -217,8 +217,36 @@ fn deleted_offsets_are_gone_unless_the_topic_is_consumed() {
 fn a_deleted_topic_takes_its_offsets_along() {
     let mut harness = harness();
     harness.commit("g", "", -1, 5);
-    let names = BTreeSet::from(["topic"]);
-    assert_eq!(harness.call(|shard, call| shard.topics_deleted(call, &names)), 1);
+    let gone = BTreeMap::from([("topic", TopicId::ZERO)]);
+    assert_eq!(harness.call(|shard, call| shard.topics_deleted(call, &gone)), 1);
+    assert_eq!(harness.committed("g"), -1);
+}
+
+#[test]
+fn a_topic_that_took_the_name_of_a_deleted_one_keeps_its_offsets() {
+    let mut harness = harness();
+    let (old, new) = (TopicId(Uuid::from_u128(1)), TopicId(Uuid::from_u128(2)));
+    let partitions = vec![CommitPartition { partition: 0, offset: 3, leader_epoch: -1, metadata: "" }];
+    let topics = vec![CommitTopic { name: "topic", topic_id: new, partitions }];
+    let request = CommitRequest { group_id: "g", from: anonymous(), retention_ms: None, topics };
+    harness.call(|shard, call| shard.commit_offsets(call, &request).unwrap());
+    let delete = |harness: &mut Harness, id| {
+        let gone = BTreeMap::from([("topic", id)]);
+        harness.call(|shard, call| shard.topics_deleted(call, &gone))
+    };
+    assert_eq!(delete(&mut harness, old), 0);
+    assert_eq!(harness.committed("g"), 3);
+    assert_eq!(delete(&mut harness, new), 1);
+}
+
+#[test]
+fn offsets_of_a_topic_that_was_deleted_while_nobody_coordinated_go_at_the_next_look() {
+    let mut harness = harness();
+    harness.commit("g", "", -1, 5);
+    harness.topics.gone.insert("topic");
+    harness.reload();
+    assert_eq!(harness.committed("g"), 5);
+    harness.pass(600_000);
     assert_eq!(harness.committed("g"), -1);
 }
 

@@ -108,11 +108,11 @@ fn a_downgrade_that_cannot_be_stored_does_not_happen() {
 fn the_policy_decides_which_way_is_open() {
     let mut harness = harness();
     harness.settings.broker.group_consumer_migration_policy = MigrationPolicy::Downgrade;
-    harness.shard.set_settings(harness.settings.clone());
+    harness.shard.set_settings(harness.settings.clone().into());
     one_classic(&mut harness);
     assert_eq!(refused(&mut harness, &joins("new", &["topic"])), ErrorCode::GroupIdNotFound);
     harness.settings.broker.group_consumer_migration_policy = MigrationPolicy::Upgrade;
-    harness.shard.set_settings(harness.settings.clone());
+    harness.shard.set_settings(harness.settings.clone().into());
     beat(&mut harness, &joins("new", &["topic"]));
     beat(&mut harness, &beats("new", LEAVE_EPOCH));
     assert!(is_consumer_group(&harness.shard, "g"), "no way back");

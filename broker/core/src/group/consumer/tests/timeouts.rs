@@ -21,7 +21,7 @@ fn a_group_may_have_its_own_session_timeout() {
     let overrides =
         crate::group::Overrides { consumer_session_timeout_ms: Some(50_000), ..Default::default() };
     harness.settings.overrides.insert("g".into(), overrides);
-    harness.shard.set_settings(harness.settings.clone());
+    harness.shard.set_settings(harness.settings.clone().into());
     two_members(&mut harness);
     harness.pass(49_999);
     beat(&mut harness, &beats("a", 2));
