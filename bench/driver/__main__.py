@@ -11,19 +11,23 @@ import time
 import traceback
 from pathlib import Path
 
-from . import report, scenarios
+from . import group_scenarios, report, scenarios
+
+
+SCENARIOS = {**scenarios.SCENARIOS, **group_scenarios.SCENARIOS}
 
 
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=sorted(scenarios.SCENARIOS), help="only these scenarios")
+    parser.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="only these scenarios")
     parser.add_argument("--systems", nargs="+", default=["kafka", "ottla"], choices=["kafka", "ottla"])
     parser.add_argument("--gigabytes", type=float, default=4.0, help="produced and consumed with 1,000 B")
     parser.add_argument("--millions", type=float, default=8.0, help="messages of 100 B")
     parser.add_argument("--latency-seconds", type=int, default=20)
     parser.add_argument("--recovery-gigabytes", type=float, default=5.0)
+    parser.add_argument("--commit-seconds", type=int, default=10)
     parser.add_argument("--idle-seconds", type=float, default=5.0)
     parser.add_argument("--kafka-everywhere", action="store_true", help="also the scenarios that are ours alone")
     return parser.parse_args()
@@ -32,7 +36,7 @@ def arguments():
 def plan(options):
     """(round, scenario, system) in the order of measurement: the systems take turns, and who begins changes."""
     for number in range(options.rounds):
-        for name in options.only or scenarios.SCENARIOS:
+        for name in options.only or SCENARIOS:
             systems = options.systems if number % 2 == 0 else options.systems[::-1]
             for system in systems:
                 if system == "kafka" and number > 0 and name in scenarios.ONCE:
@@ -51,7 +55,7 @@ def main():
     for number, name, system in plan(options):
         begin = time.monotonic()
         try:
-            numbers = scenarios.SCENARIOS[name](system, options)
+            numbers = SCENARIOS[name](system, options)
         except Exception:  # noqa: BLE001 one failed measurement must not cost the others
             failures += 1
             print(f"round {number + 1} {name} {system}: FAILED\n{traceback.format_exc()}", file=sys.stderr, flush=True)

@@ -220,4 +220,4 @@ SCENARIOS = {
 }
 # Scenarios in which Apache Kafka is slow or was not asked for: measured once, or not at all.
 ONCE = {"recovery", "ten-thousand"}
-OURS_ALONE = {"ten-thousand", "connections"}
+OURS_ALONE = {"ten-thousand", "connections", "group-memory"}

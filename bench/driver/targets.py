@@ -48,7 +48,7 @@ class Target:
         return any(value < limit for value, limit in judged)
 
 
-THIRD, HALF, TENTH = 1 / 3, 1 / 2, 1 / 10
+THIRD, HALF, QUARTER, TENTH = 1 / 3, 1 / 2, 1 / 4, 1 / 10
 SINGLE = [
     Target("start", "start_ms", "start to first answered Metadata", "ms", limit=50),
     Target("start", "idle_mb", "memory idle", "MB", limit=12),
@@ -73,5 +73,14 @@ SINGLE = [
     Target("ten-thousand", "create_10000_s", "create 10,000 partitions", "s", limit=5),
     Target("ten-thousand", "with_10000_mb", "memory with 10,000 partitions", "MB", limit=150),
     Target("ten-thousand", "with_10000_cpu_pct", "idle CPU with 10,000 partitions", "%", limit=1),
+    Target("group-join", "classic_stable_s", "1,000 members join, classic: stable", "s", to_kafka=1),
+    Target("group-join", "classic_join_cpu_s", "1,000 members join, classic: CPU", "s", to_kafka=QUARTER),
+    Target("group-join", "consumer_stable_s", "1,000 members join, KIP-848: stable", "s", to_kafka=1),
+    Target("group-join", "consumer_join_cpu_s", "1,000 members join, KIP-848: CPU", "s", to_kafka=QUARTER),
+    Target("commits", "commits_1_per_s", "commits, one offset a request", "/s", "higher", 100_000, 2),
+    Target("commits", "commits_10_per_s", "commits, ten offsets a request", "/s", "higher", to_kafka=2),
+    Target("group-memory", "groups_1000_mb", "memory with 1,000 groups of 10 members", "MB", limit=100),
+    Target("group-load", "offsets_load_s", "100,000 offsets after kill -9: start to fetched", "s", limit=1),
+    Target("group-load", "offsets_lost", "offsets lost by it", "", limit=0),
     Target("connections", "connections_5000_mb", "memory with 5,000 idle connections", "MB", limit=60),
 ]
