@@ -3,6 +3,7 @@
 //! What a group decides is decided in [`ottla_core::group`]; here its records are appended, its replies wait for the
 //! high watermark, and its clock ticks. A shard comes and goes with the leadership of its partition.
 
+mod batch;
 pub mod lag;
 mod load;
 mod observe;

@@ -1,23 +1,20 @@
 //! One shard at work: handle, append, replay, and answer when the high watermark has passed.
 
+use super::batch;
 use crate::broker::Broker;
 use crate::replicas::{Now, Partition, Wait};
-use bytes::Bytes;
 use ottla_core::group::classic::{JoinReply, SyncReply};
 use ottla_core::group::records::Record;
 use ottla_core::group::{self as machine, Call, Effect, GroupSettings, Moment, Outcome, Token, append_error};
 use ottla_core::replication::Ack;
 use ottla_records::validate::Validated;
-use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
-use ottla_types::{ErrorCode, LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId};
+use ottla_types::{ErrorCode, LeaderEpoch, Offset, ProducerId, TopicId};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-
-/// Records of an outcome that need not be atomic go in batches of about so many bytes.
-const BATCH_BYTES: usize = 512 << 10;
 
 /// A request whose reply comes later.
 #[derive(Debug)]
@@ -32,6 +29,8 @@ struct State {
     machine: Option<machine::Shard>,
     waiting: HashMap<Token, Waiting>,
     next_token: u64,
+    /// When the clock looks here next, in its milliseconds; it must be told of anything earlier.
+    looked_at_ms: u64,
 }
 
 /// The groups of one partition of `__consumer_offsets`, while this broker leads it in one epoch.
@@ -60,8 +59,12 @@ impl Shard {
         settings: Arc<GroupSettings>,
         clock_moved: Arc<Notify>,
     ) -> Self {
-        let state =
-            State { machine: Some(machine::Shard::new(settings)), waiting: HashMap::new(), next_token: 0 };
+        let state = State {
+            machine: Some(machine::Shard::new(settings)),
+            waiting: HashMap::new(),
+            next_token: 0,
+            looked_at_ms: u64::MAX,
+        };
         Self { replica, leader_epoch, state: Mutex::new(state), clock_moved }
     }
 
@@ -122,9 +125,13 @@ impl Shard {
     /// Does what is due; returns when the next is.
     pub(super) fn pass_time(self: &Arc<Self>, broker: &Arc<Broker>) -> Option<u64> {
         loop {
-            let next = self.look(machine::Shard::poll_timeout).ok()??;
-            if next > broker.clock.now_ms() {
-                return Some(next);
+            {
+                let mut state = self.state.lock();
+                let next = state.machine.as_ref()?.poll_timeout();
+                if next.is_none_or(|next| next > broker.clock.now_ms()) {
+                    state.looked_at_ms = next.unwrap_or(u64::MAX);
+                    return next;
+                }
             }
             self.step(broker, |machine, call| machine.handle_timeout(call));
         }
@@ -133,9 +140,9 @@ impl Shard {
     /// Waits until everything that was decided so far is committed.
     ///
     /// # Errors
-    /// If it will not be: another broker coordinates these groups.
-    pub async fn settled(&self) -> Result<(), ErrorCode> {
-        self.committed(self.commit()).await
+    /// If it will not be, as another broker coordinates these groups, or not within `offsets.commit.timeout.ms`.
+    pub async fn settled(&self, broker: &Broker) -> Result<(), ErrorCode> {
+        self.committed_in_time(broker, self.commit()).await
     }
 
     /// A turn that nobody waits for.
@@ -167,7 +174,7 @@ impl Shard {
             self.settle(broker, &mut state, outcome)
         };
         let reply = reply?;
-        self.committed(commit).await?;
+        self.committed_in_time(broker, commit).await?;
         Ok(reply)
     }
 
@@ -222,7 +229,7 @@ impl Shard {
         };
         match reply {
             Some(reply) => {
-                self.committed(commit).await?;
+                self.committed_in_time(broker, commit).await?;
                 Ok(reply)
             }
             // The sender goes away when the shard does.
@@ -238,7 +245,11 @@ impl Shard {
         outcome: Outcome<R>,
     ) -> (Result<R, ErrorCode>, Commit) {
         let appended = self.append(broker, state, &outcome);
-        self.clock_moved.notify_one();
+        let next = state.machine.as_ref().and_then(machine::Shard::poll_timeout);
+        if let Some(next) = next.filter(|next| *next < state.looked_at_ms) {
+            state.looked_at_ms = next;
+            self.clock_moved.notify_one();
+        }
         if let Err(error) = appended {
             if let (Some(append), Some(machine)) = (outcome.append, &mut state.machine) {
                 let next = with_call(broker, |call| machine.stored(call, append, Err(error)));
@@ -255,7 +266,7 @@ impl Shard {
         let now = Now { ms: broker.clock.now_ms(), wall_ms: broker.clock.wall_ms() };
         let mut rest = &outcome.records[..];
         while !rest.is_empty() {
-            let (batch, taken) = build(rest, outcome.atomic, now.wall_ms)?;
+            let (batch, taken) = batch::build(rest, outcome.atomic, now.wall_ms)?;
             let produced =
                 self.replica.produce(&Validated::internal(batch), -1, now).map_err(|e| e.code())?;
             let (done, behind) = rest.split_at(taken);
@@ -275,6 +286,16 @@ impl Shard {
             Wait::Committed(receiver, ack) => Some((receiver, ack)),
             Wait::Nothing | Wait::Flushed(_) => None,
         }
+    }
+
+    /// Whoever waits is not kept waiting while the replicas are too few: it may ask again.
+    async fn committed_in_time(&self, broker: &Broker, commit: Commit) -> Result<(), ErrorCode> {
+        if commit.is_none() {
+            return Ok(());
+        }
+        let within = Duration::from_millis(broker.config.settings.count("offsets.commit.timeout.ms"));
+        let committed = tokio::time::timeout(within, self.committed(commit)).await;
+        committed.unwrap_or(Err(append_error(ErrorCode::RequestTimedOut)))
     }
 
     async fn committed(&self, commit: Commit) -> Result<(), ErrorCode> {
@@ -363,22 +384,4 @@ fn deliver(state: &mut State, effects: Vec<Effect>) {
             }
         }
     }
-}
-
-/// One batch of the first of `records`, and how many of them are in it.
-fn build(records: &[Record], atomic: bool, now: TimestampMs) -> Result<(RecordBatch, usize), ErrorCode> {
-    let mut builder = RecordBatchBuilder::new(BuilderOptions::default());
-    let mut bytes = 0;
-    let mut taken = 0;
-    for record in records {
-        let (key, value) = record.encode();
-        bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-        builder.append(now, Some(&key), value.as_deref(), &[]).map_err(|error| error.code())?;
-        taken += 1;
-        if !atomic && bytes >= BATCH_BYTES {
-            break;
-        }
-    }
-    let batch = RecordBatch::new(&builder.build()).map_err(|error| error.code())?;
-    Ok((batch, taken))
 }

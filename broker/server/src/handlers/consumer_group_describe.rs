@@ -38,7 +38,7 @@ pub async fn handle(
 
 async fn describe(context: &Context, group: &str) -> Result<Described, ErrorCode> {
     let shard = context.broker.groups.shard_of(&context.image(), group)?;
-    shard.settled().await?;
+    shard.settled(&context.broker).await?;
     shard.look(|machine| machine.describe_consumer_group(group))?.map_err(|error| error.code())
 }
 

@@ -33,7 +33,7 @@ pub async fn handle(context: &Context, request: &DescribeGroupsRequest) -> Descr
 
 async fn describe(context: &Context, group: &str) -> Result<Described, ErrorCode> {
     let shard = context.broker.groups.shard_of(&context.image(), group)?;
-    shard.settled().await?;
+    shard.settled(&context.broker).await?;
     shard.look(|machine| machine.describe_group(group))?.map_err(|error| error.code())
 }
 

@@ -38,7 +38,7 @@ async fn fetch(
 ) -> Result<Vec<FetchedTopic>, ErrorCode> {
     let shard = context.broker.groups.shard_of(image, asked.group_id)?;
     // What is answered must not vanish again: wait for what is under way.
-    shard.settled().await?;
+    shard.settled(&context.broker).await?;
     shard.look(|machine| machine.fetch_offsets(&asked))?
 }
 

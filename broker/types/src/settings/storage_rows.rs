@@ -178,7 +178,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("offset.metadata.max.bytes", Kind::Int, "4096", ANY, High, ReadOnly)
         .applied("Most bytes of the text that goes with a committed offset."),
     row("offsets.commit.timeout.ms", Kind::Int, "5000", at_least(1), High, ReadOnly)
-        .later("Time a commit may wait for its replicas."),
+        .applied("Time a commit may wait for its replicas."),
     row("offsets.load.buffer.size", Kind::Int, "5242880", at_least(1), High, ReadOnly)
         .ignored("Bytes read at a time when committed offsets are loaded."),
     row("offsets.retention.check.interval.ms", Kind::Long, "600000", at_least(1), High, ReadOnly)
