@@ -92,7 +92,7 @@ def applied(cluster):
     topic = Topic(cluster, "orders")
     begun = time.monotonic()
     topic.change(config={"retention.ms": str(3_600_000 + int(begun))})
-    eventually(lambda: is_ready(topic.get()) and str(3_600_000 + int(begun)) in cluster.ottla("config", "describe", "--topic", "orders"),
+    eventually(lambda: is_ready(topic.get()) and cluster.describe("orders")["configs"].get("retention.ms") == str(3_600_000 + int(begun)),
                60, pause=0.05)
     row("from a Topic's changed setting to its being true", "", f"{time.monotonic() - begun:.1f} s")
 

@@ -19,7 +19,7 @@ def test_a_changed_setting_that_brokers_take_while_running_restarts_nothing(clus
     before = cluster.uids()
     cluster.change(config={"log.retention.ms": "86400000"})
     eventually(lambda: cluster.condition("ConfigurationApplied")[0] == "True")
-    shown = cluster.ottla("config", "describe", "--broker", "0")
+    shown = cluster.ottla("config", "get", "broker/0", "log.retention.ms")
     assert "86400000" in shown
     load.more()
     assert cluster.uids() == before

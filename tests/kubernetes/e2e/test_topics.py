@@ -1,6 +1,5 @@
 """The life of Topics."""
 
-import json
 import time
 
 import pytest
@@ -21,9 +20,7 @@ def replicas_of(cluster, topic):
 
 def config_of(cluster, topic):
     """Settings of the topic itself."""
-    entries = json.loads(cluster.ottla("config", "describe", "--topic", topic, "-o", "json"))
-    entries = entries if isinstance(entries, list) else entries.get("configs", entries.get("entries"))
-    return {entry["name"]: entry["value"] for entry in entries}
+    return cluster.describe(topic)["configs"]
 
 
 def test_a_topic_is_made_and_gets_more_partitions_replicas_and_settings(cluster, topic):
@@ -55,7 +52,7 @@ def test_what_can_never_be_is_refused_at_once(cluster, topic):
 
 def test_a_topic_that_was_there_is_adopted_with_its_settings(cluster, topic):
     cluster.ottla("topic", "create", topic.name, "--partitions", "2", "--replication-factor", "3",
-                  "--config", "max.message.bytes=1234567")
+                  "-c", "max.message.bytes=1234567")
     topic.create(partitions=2, config={"retention.ms": "3600000"})
     topic.wait_ready()
     eventually(lambda: config_of(cluster, topic.name).get("retention.ms") == "3600000")
