@@ -98,9 +98,9 @@ install_fuzz() {
 # promtool, which Debian has in the package of Prometheus; nothing is started.
 install_promtool() { command -v promtool >/dev/null || install_apt prometheus; }
 
-# Helm, from its Go module; sets and exports HELM.
+# Helm: the one that is there, or that came with the test Kubernetes, or else from its Go module; sets and exports HELM.
 install_helm() {
-  HELM=$(command -v helm || true)
+  HELM=$(command -v helm || command -v "${KUBE_DIR:-/tmp/kube}/bin/helm" || true)
   if [ -z "$HELM" ]; then
     HELM=$CACHE/go/bin/helm
     if [ ! -x "$HELM" ]; then
