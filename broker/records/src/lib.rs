@@ -15,6 +15,7 @@ mod error;
 mod header;
 pub mod patch;
 mod record;
+pub mod rewrite;
 mod summary;
 pub mod validate;
 mod varint;

@@ -65,11 +65,15 @@ impl<'a> RecordRef<'a> {
 
     /// Appends the record to `out` at another place in its batch, everything else as it is.
     pub(crate) fn write_at(&self, offset_delta: i32, out: &mut Vec<u8>) {
-        let length =
-            1 + varint::len_i64(self.timestamp_delta) + varint::len_i32(offset_delta) + self.tail.len();
+        self.write_with(self.timestamp_delta, offset_delta, out);
+    }
+
+    /// The same with another timestamp delta: its batch has another base timestamp.
+    pub(crate) fn write_with(&self, timestamp_delta: i64, offset_delta: i32, out: &mut Vec<u8>) {
+        let length = 1 + varint::len_i64(timestamp_delta) + varint::len_i32(offset_delta) + self.tail.len();
         varint::write_i32(out, length as i32);
         out.push(self.attributes);
-        varint::write_i64(out, self.timestamp_delta);
+        varint::write_i64(out, timestamp_delta);
         varint::write_i32(out, offset_delta);
         out.extend_from_slice(self.tail);
     }
