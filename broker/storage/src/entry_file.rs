@@ -166,6 +166,11 @@ impl<E: Entry> EntryFile<E> {
         self.file(place).map(Some)
     }
 
+    /// Makes the file, if there is none yet.
+    pub(crate) fn ensure(&mut self, place: EntryPlace<'_>) -> io::Result<()> {
+        self.file(place).map(drop)
+    }
+
     /// Gives file and memory back if not used since the last call. What waits must have been flushed.
     pub(crate) fn cool(&mut self) {
         if !std::mem::take(&mut self.used) && self.tail.is_empty() {

@@ -7,6 +7,7 @@
 
 mod batch_scan;
 mod checkpoint;
+pub mod compaction;
 mod config;
 mod dirs;
 mod disk;

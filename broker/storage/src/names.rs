@@ -32,6 +32,8 @@ pub const PARTITION_METADATA: &str = "partition.metadata";
 pub const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
 /// Each log's start.
 pub const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
+/// Up to where each log was compacted.
+pub const CLEANER_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 /// Each partition's high watermark.
 pub const HIGH_WATERMARK_CHECKPOINT: &str = "replication-offset-checkpoint";
 /// Identity of a data directory.

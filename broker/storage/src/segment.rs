@@ -20,11 +20,15 @@ use std::sync::Arc;
 pub(crate) struct Place<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) dir: &'a Path,
+    /// What stands behind the files' names: nothing for a segment of the log.
+    pub(crate) ending: &'static str,
 }
 
 impl Place<'_> {
     pub(crate) fn file(&self, base_offset: Offset, suffix: &str) -> PathBuf {
-        self.dir.join(names::segment_file(base_offset, suffix))
+        let mut name = names::segment_file(base_offset, suffix);
+        name.push_str(self.ending);
+        self.dir.join(name)
     }
 }
 
@@ -133,7 +137,9 @@ impl Segment {
         if position == 0 {
             self.first_timestamp = Some(batch.max_timestamp);
         }
+        // A batch that compaction emptied has nobody's time.
         if let Some(max) = &mut self.max_timestamp
+            && batch.record_count > 0
             && batch.max_timestamp > max.0
         {
             *max = (batch.max_timestamp, batch.last_offset);

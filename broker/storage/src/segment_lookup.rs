@@ -223,12 +223,16 @@ impl Segment {
     /// A batch that the index has already.
     fn adopt_indexed(&mut self, header: &BatchHeader) {
         self.bytes_since_entry = header.total_bytes() as u32;
-        if self.max_timestamp.is_none_or(|max| header.max_timestamp > max.0) {
+        if header.record_count > 0 && self.max_timestamp.is_none_or(|max| header.max_timestamp > max.0) {
             self.max_timestamp = Some((header.max_timestamp, header.last_offset()));
         }
     }
 
-    fn read_first_timestamp(&mut self, place: Place<'_>) -> Result<Option<TimestampMs>, DiskError> {
+    /// The timestamp of its first batch.
+    pub(crate) fn read_first_timestamp(
+        &mut self,
+        place: Place<'_>,
+    ) -> Result<Option<TimestampMs>, DiskError> {
         let path = place.file(self.base_offset, names::LOG);
         let file = self.file(place)?;
         match BatchScan::new(&*file, 0, self.size_bytes, self.base_offset).step().during("read", &path)? {

@@ -5,7 +5,7 @@ use ottla_storage::LogConfig;
 use std::sync::Arc;
 
 /// A topic's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicSettings {
     /// `min.insync.replicas`.
     pub min_insync_replicas: usize,

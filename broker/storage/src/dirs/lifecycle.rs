@@ -139,7 +139,9 @@ impl LogDirs {
         // What a deleted partition of the same name left behind must not speak for this one.
         dir.log_starts.lock().remove(partition);
         dir.high_watermarks.lock().remove(partition);
-        let created = dir.log_dir.lower_recovery_point(partition, 0).and_then(|()| {
+        let forgotten = dir.log_dir.lower_recovery_point(partition, 0);
+        let forgotten = forgotten.and_then(|()| dir.log_dir.lower_cleaned_to(partition, 0));
+        let created = forgotten.and_then(|()| {
             Log::create_in(Arc::clone(&dir.log_dir), partition.clone(), topic_id, config, now)
         });
         created.inspect_err(|error| {
@@ -165,7 +167,8 @@ impl LogDirs {
         let dir = &self.dirs[dir];
         let from = dir.log_dir.path().join(partition.to_string());
         let to = dir.log_dir.path().join(unique_dir_name(partition, names::DELETE_DIR));
-        let renamed = self.disk.rename(&from, &to).during("rename", &from);
+        let forgotten = dir.log_dir.lower_cleaned_to(partition, 0);
+        let renamed = forgotten.and_then(|()| self.disk.rename(&from, &to).during("rename", &from));
         renamed.inspect_err(|error| dir.log_dir.note(error))?;
         if let Some(gone) = hosted.remove(partition) {
             gone.log.lock().detach("the partition was deleted");

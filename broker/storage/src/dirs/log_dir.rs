@@ -21,6 +21,8 @@ pub struct LogDir {
     full: AtomicBool,
     /// What the recovery-point checkpoint says; `None` for a directory without one.
     recovery_points: Option<Mutex<RecoveryPoints>>,
+    /// What the cleaner's checkpoint says.
+    cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,19 +37,20 @@ impl LogDir {
     #[must_use]
     pub fn standalone(disk: Arc<dyn Disk>, path: PathBuf) -> Arc<Self> {
         let (offline, full) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { disk, path, offline, full, recovery_points: None })
+        Arc::new(Self { disk, path, offline, full, recovery_points: None, cleaned: Mutex::default() })
     }
 
-    /// A directory whose recovery-point checkpoint says `points`.
+    /// A directory whose recovery-point checkpoint says `points`, and its cleaner's `cleaned`.
     #[must_use]
     pub fn with_checkpoint(
         disk: Arc<dyn Disk>,
         path: PathBuf,
         points: BTreeMap<TopicPartition, Offset>,
+        cleaned: BTreeMap<TopicPartition, Offset>,
     ) -> Arc<Self> {
         let recovery_points = Some(Mutex::new(RecoveryPoints { points, lowered: 0 }));
         let (offline, full) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { disk, path, offline, full, recovery_points })
+        Arc::new(Self { disk, path, offline, full, recovery_points, cleaned: Mutex::new(cleaned) })
     }
 
     /// Its disk.
@@ -142,6 +145,47 @@ impl LogDir {
             }
             return Ok(());
         }
+    }
+
+    /// Up to where a partition's log was compacted.
+    pub(crate) fn cleaned_to(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.cleaned.lock().get(partition).copied()
+    }
+
+    /// Durably notes how far a log is compacted.
+    pub(crate) fn set_cleaned_to(&self, partition: &TopicPartition, offset: Offset) -> Result<(), DiskError> {
+        let mut cleaned = self.cleaned.lock();
+        if cleaned.insert(partition.clone(), offset) == Some(offset) {
+            return Ok(());
+        }
+        self.write_cleaned(&cleaned)
+    }
+
+    /// Durably lowers how far a log counts as compacted, before what is above `offset` is cut off. With 0 nothing is
+    /// known of the log any more.
+    pub(crate) fn lower_cleaned_to(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<(), DiskError> {
+        let mut cleaned = self.cleaned.lock();
+        if cleaned.get(partition).is_none_or(|&at| at <= offset) {
+            return Ok(());
+        }
+        if offset > 0 {
+            cleaned.insert(partition.clone(), offset);
+        } else {
+            cleaned.remove(partition);
+        }
+        self.write_cleaned(&cleaned)
+    }
+
+    fn write_cleaned(&self, cleaned: &BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
+        if self.recovery_points.is_none() {
+            return Ok(());
+        }
+        let path = self.path.join(names::CLEANER_CHECKPOINT);
+        replace_file(&*self.disk, &path, format_offsets(cleaned).as_bytes(), Durability::Synced)
     }
 
     fn write_recovery_points(&self, points: &BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {

@@ -203,7 +203,8 @@ fn format_and_read(
     let recovery_points = read_checkpoint(&**disk, &path.join(names::RECOVERY_POINT_CHECKPOINT))?;
     let log_starts = read_checkpoint(&**disk, &path.join(names::LOG_START_CHECKPOINT))?;
     let high_watermarks = read_checkpoint(&**disk, &path.join(names::HIGH_WATERMARK_CHECKPOINT))?;
-    let log_dir = LogDir::with_checkpoint(Arc::clone(disk), path.clone(), recovery_points);
+    let cleaned = read_checkpoint(&**disk, &path.join(names::CLEANER_CHECKPOINT))?;
+    let log_dir = LogDir::with_checkpoint(Arc::clone(disk), path.clone(), recovery_points, cleaned);
     if !has_room {
         tracing::warn!(dir = %path.display(), "log directory is full: produce requests are refused");
         log_dir.set_full(true);

@@ -261,7 +261,7 @@ impl Log {
             // Different for each segment, and the same whenever asked.
             jitter_ms => active.base_offset.wrapping_mul(2_654_435_761).rem_euclid(jitter_ms),
         };
-        let limit_ms = self.config.segment_ms - jitter_ms;
+        let limit_ms = self.config.roll_ms() - jitter_ms;
         match active.first_timestamp {
             Some(first) if first >= 0 && max_timestamp >= 0 => max_timestamp - first > limit_ms,
             _ => now - active.created_ms > limit_ms,

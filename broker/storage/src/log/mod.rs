@@ -10,6 +10,7 @@
 //! - everything below `recovery_point` is on disk, and the checkpoint never says more than that.
 
 mod append;
+mod clean;
 mod flush;
 mod open;
 mod producers;
@@ -21,9 +22,11 @@ mod truncate;
 mod verify;
 
 pub use append::Appended;
+pub(crate) use clean::{CleanPlan, Source};
 pub use flush::{FlushPlan, sync_through};
 pub use open::{Recovery, RecoveryReport};
 pub use producers::AbortedTransaction;
+pub(crate) use producers::marker_of;
 pub use read::LogSlice;
 pub use timestamps::TimestampOffset;
 pub use verify::{Damage, VerifyPlan};
@@ -86,7 +89,7 @@ pub struct Log {
 
 impl Log {
     fn place(&self) -> Place<'_> {
-        Place { disk: &**self.log_dir.disk(), dir: &self.dir }
+        Place { disk: &**self.log_dir.disk(), dir: &self.dir, ending: "" }
     }
 
     /// The partition.
@@ -232,7 +235,7 @@ impl Log {
 
     /// The place and the segment at `index`, borrowed together.
     fn segment(&mut self, index: usize) -> (Place<'_>, &mut Segment) {
-        let place = Place { disk: &**self.log_dir.disk(), dir: &self.dir };
+        let place = Place { disk: &**self.log_dir.disk(), dir: &self.dir, ending: "" };
         (place, &mut self.segments[index])
     }
 

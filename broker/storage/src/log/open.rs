@@ -75,8 +75,9 @@ impl Log {
         recovery: Recovery,
         now: TimestampMs,
     ) -> Result<(Self, RecoveryReport), OpenError> {
-        let entries = log_dir.disk().list(&dir).during("list", &dir)?;
         let mut log = Self::empty(log_dir, dir, partition, config);
+        log.finish_swaps()?;
+        let entries = log.log_dir.disk().list(&log.dir).during("list", &log.dir)?;
         log.load_files(&entries)?;
         if log.segments.is_empty() {
             let segment = Segment::create(log.place(), recovery.log_start_offset, now)?;
@@ -165,7 +166,7 @@ impl Log {
                 self.segments.push(Segment::new(base_offset, entry.len_bytes, entry.modified_ms));
             } else if let Some(offset) = names::segment_offset(name, names::SNAPSHOT) {
                 self.snapshots.offsets.push(offset);
-            } else if [names::DELETED, names::CLEANED, ".tmp"].iter().any(|suffix| name.ends_with(suffix)) {
+            } else if [names::DELETED, ".tmp"].iter().any(|suffix| name.ends_with(suffix)) {
                 let path = self.dir.join(name);
                 self.log_dir.disk().remove_file(&path).during("remove", &path)?;
             } else {

@@ -40,7 +40,7 @@ pub struct AbortedTransaction {
 }
 
 /// The marker in a control batch of a transaction: aborted or not, and the coordinator's epoch.
-pub(super) fn marker_of(batch: &RecordBatch) -> Option<(Marker, i32)> {
+pub(crate) fn marker_of(batch: &RecordBatch) -> Option<(Marker, i32)> {
     if !batch.header.is_control() || !batch.header.has_producer() {
         return None;
     }

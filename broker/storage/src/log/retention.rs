@@ -83,7 +83,7 @@ impl Log {
     }
 
     /// Offset that follows the segment at `index`.
-    fn segment_end(&self, index: usize) -> Offset {
+    pub(super) fn segment_end(&self, index: usize) -> Offset {
         self.segments.get(index + 1).map_or(self.log_end_offset, |next| next.base_offset)
     }
 

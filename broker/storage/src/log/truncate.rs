@@ -1,6 +1,7 @@
 //! Cutting the log's end off, and starting it anew.
 
 use super::Log;
+use crate::compaction::SUFFIXES;
 use crate::error::{DiskError, IoContext, LogError, ReadError};
 use crate::names;
 use crate::segment::Segment;
@@ -34,6 +35,7 @@ impl Log {
     fn truncate_segments(&mut self, offset: Offset) -> Result<(), ReadError> {
         // First the promise, then what it was about.
         self.lower_recovery_point(offset)?;
+        self.log_dir.lower_cleaned_to(&self.partition, offset)?;
         let index = self.segment_index(offset).unwrap_or(0);
         let interval_bytes = self.config.index_interval_bytes;
         self.forget_hints();
@@ -51,8 +53,11 @@ impl Log {
         let mut end_offset = offset;
         if let Some(cut) = cut {
             end_offset = cut.header.base_offset.min(offset);
+            self.log_dir.lower_cleaned_to(&self.partition, end_offset)?;
+            let (place, segment) = self.segment(index);
             segment.truncate(place, cut.position, end_offset, interval_bytes)?;
         }
+        let (place, segment) = self.segment(index);
         segment.with_aborted(place, |aborted, at| {
             let keep = aborted.all(at)?.iter().take_while(|entry| entry.last_offset < end_offset).count();
             if keep < aborted.len() { aborted.truncate(at, keep) } else { Ok(()) }
@@ -82,6 +87,7 @@ impl Log {
 
     fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         self.lower_recovery_point(self.log_start_offset.min(offset))?;
+        self.log_dir.lower_cleaned_to(&self.partition, 0)?;
         self.forget_hints();
         self.truncations += 1;
         // From the end: what a crash leaves is the beginning of the log.
@@ -154,9 +160,12 @@ impl Log {
     ) -> Result<(), DiskError> {
         self.dir_changes += 1;
         let due = now + self.config.file_delete_delay_ms;
-        for suffix in segment.suffixes() {
+        let exists: Vec<&str> = segment.suffixes().collect();
+        // The batches last: while they are there the segment is.
+        for suffix in SUFFIXES.into_iter().filter(|suffix| exists.contains(suffix)) {
             let path = self.place().file(segment.base_offset, suffix);
             let renamed = self.place().file(segment.base_offset, &format!("{suffix}{}", names::DELETED));
+            self.deleted_files.retain(|(known, _)| *known != renamed);
             match self.log_dir.disk().rename(&path, &renamed) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => {

@@ -11,6 +11,7 @@ mod snapshot;
 
 pub use snapshot::SnapshotError;
 
+use crate::compaction::LastBatch;
 use ottla_records::BatchSummary;
 use ottla_types::{ErrorCode, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use std::collections::BTreeMap;
@@ -327,6 +328,14 @@ impl ProducerStates {
             producer.transaction_start.is_some()
                 || now.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+    }
+
+    /// The batch of each producer that its state is read off.
+    pub(crate) fn last_batches(&self) -> impl Iterator<Item = (ProducerId, LastBatch)> + '_ {
+        self.producers.iter().map(|(&producer_id, producer)| {
+            let last_offset = producer.batches.last().map(|batch| batch.last_offset);
+            (producer_id, LastBatch { last_offset, epoch: producer.epoch })
+        })
     }
 
     /// Every producer, by id.

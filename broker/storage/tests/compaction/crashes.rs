@@ -1,0 +1,273 @@
+//! Crashes at every operation of the disk while a log is written, compacted and truncated.
+
+use crate::harness::*;
+use ottla_records::Compression;
+use ottla_storage::compaction::{CleanOptions, clean};
+use ottla_storage::sim_disk::SimDisk;
+use ottla_storage::{DirsOptions, Disk, LogConfig, LogDirs, LogHandle};
+use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn small_config() -> Arc<LogConfig> {
+    Arc::new(LogConfig { segment_bytes: 700, file_delete_delay_ms: 10, ..config() })
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+fn dirs_options(boot: u32) -> DirsOptions {
+    DirsOptions {
+        dirs: vec![PathBuf::from("/data")],
+        node_id: BrokerId(1),
+        cluster_id: Some("c".to_owned()),
+        boot_id: boot.to_string(),
+    }
+}
+
+fn start(disk: &SimDisk, boot: u32) -> LogDirs {
+    let dirs = LogDirs::open(Arc::new(disk.clone()), &dirs_options(boot)).unwrap();
+    let report = dirs.load(1, NOW, &|_, _| small_config());
+    assert!(report.failed.is_empty(), "{report:?}");
+    dirs
+}
+
+/// What was appended, by offset, and what was promised.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    records: Vec<(String, Option<String>)>,
+    acked: usize,
+    synced: usize,
+    /// Everything below is committed; what is above may be cut off.
+    committed: usize,
+    /// What must be there after a truncation that may or may not have happened.
+    shortest: usize,
+    /// What no pass has looked at.
+    untouched_from: usize,
+}
+
+impl Model {
+    /// Offset and value that must be found for each key, if the log ends at `end`.
+    fn table(&self, end: usize) -> BTreeMap<&str, (Offset, &Option<String>)> {
+        let records = self.records.iter().take(end).enumerate();
+        records.map(|(offset, (key, value))| (&**key, (offset as Offset, value))).collect()
+    }
+}
+
+struct Run {
+    dirs: LogDirs,
+    model: Model,
+    epoch: i32,
+    random: u64,
+}
+
+impl Run {
+    fn log(&self) -> Option<LogHandle> {
+        self.dirs.get(&partition())
+    }
+
+    fn chance(&mut self, below: u64) -> u64 {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % below
+    }
+
+    fn append(&mut self, batches: usize) -> Option<()> {
+        for _ in 0..batches {
+            let codec = if self.chance(4) == 0 { Compression::Lz4 } else { Compression::None };
+            self.model.records.truncate(self.model.acked);
+            let mut new = Vec::new();
+            for _ in 0..=self.chance(3) {
+                let key = format!("key-{}", self.chance(7));
+                let number = self.model.records.len() + new.len();
+                let long = "x".repeat(self.chance(60) as usize);
+                new.push((key, (self.chance(6) > 0).then(|| format!("{number} of {} {long}", self.epoch))));
+            }
+            let pairs: Vec<KeyValue<'_>> =
+                new.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
+            let batch = batch(&pairs, codec, None);
+            self.model.records.extend(new);
+            self.log()?.lock().append_as_leader(&[batch], LeaderEpoch(self.epoch), NOW).ok()?;
+            self.model.acked = self.model.records.len();
+            self.model.shortest = self.model.acked;
+        }
+        Some(())
+    }
+
+    fn flush(&mut self) -> Option<()> {
+        self.log()?.lock().sync().ok()?;
+        self.model.synced = self.model.acked;
+        Some(())
+    }
+
+    fn commit(&mut self) -> Option<()> {
+        self.model.committed = self.model.acked;
+        Some(())
+    }
+
+    fn clean(&mut self) -> Option<()> {
+        let log = self.log()?;
+        let options = CleanOptions {
+            high_watermark: self.model.committed as Offset,
+            // Tombstones never go here: each is the latest record of its key.
+            replicated_offset: 0,
+            key_bytes: 20 * 16,
+            ..options(NOW)
+        };
+        for _ in 0..3 {
+            let standing = log.lock().standing(options.high_watermark, NOW).ok()?;
+            self.model.untouched_from = self.model.untouched_from.max(standing.end_offset as usize);
+            clean(&log, &options, &|_| true).ok()?;
+        }
+        Some(())
+    }
+
+    fn truncate(&mut self) -> Option<()> {
+        let to = self.model.committed;
+        self.model.synced = self.model.synced.min(to);
+        self.model.shortest = self.model.shortest.min(to);
+        self.log()?.lock().truncate_to(to as Offset, NOW).ok()?;
+        self.model.records.truncate(to);
+        self.model.acked = to;
+        self.epoch += 1;
+        Some(())
+    }
+
+    /// The whole life of a log; stops where the disk does.
+    fn live(&mut self) -> Option<()> {
+        self.dirs.create(&partition(), TopicId(Uuid::from_u128(1)), None, small_config(), NOW).ok()?;
+        self.append(14)?;
+        self.flush()?;
+        self.append(10)?;
+        self.commit()?;
+        self.clean()?;
+        self.append(12)?;
+        self.commit()?;
+        self.append(10)?;
+        self.clean()?;
+        self.truncate()?;
+        self.append(12)?;
+        self.commit()?;
+        let log = self.log()?;
+        log.lock().apply_retention(Offset::MAX, NOW + 100).ok()?;
+        self.clean()?;
+        self.append(5)?;
+        self.flush()?;
+        self.clean()?;
+        self.dirs.maintain(NOW);
+        self.dirs.shutdown(1);
+        None
+    }
+}
+
+/// The log's end, after everything that was promised was found.
+fn check(dirs: &LogDirs, model: &Model, promised: usize, trace: &str) -> usize {
+    let Some(log) = dirs.get(&partition()) else {
+        assert_eq!(promised, 0, "{trace}: the log is gone");
+        return 0;
+    };
+    let end = log.lock().log_end_offset() as usize;
+    assert!(end >= promised, "{trace}: ends at {end}, {promised} promised");
+    assert!(end <= model.records.len(), "{trace}: {end} is more than was written");
+    let found = content(&log);
+    let mut last = -1;
+    for (offset, key, value) in &found {
+        assert!(*offset > last, "{trace}: offset {offset} after {last}");
+        last = *offset;
+        assert_eq!(
+            (key, value),
+            (&model.records[*offset as usize].0, &model.records[*offset as usize].1),
+            "{trace}"
+        );
+    }
+    let offsets: Vec<usize> = found.iter().map(|record| record.0 as usize).collect();
+    for (key, (offset, _)) in model.table(end) {
+        assert!(offsets.contains(&(offset as usize)), "{trace}: the latest of {key} at {offset} is gone");
+    }
+    for offset in model.untouched_from..end {
+        assert!(offsets.contains(&offset), "{trace}: offset {offset} is gone, and no pass saw it");
+    }
+    end
+}
+
+fn run_with_crash(seed: u64, at: u64, machine: bool) -> bool {
+    let disk = SimDisk::new(seed);
+    // Enough for copies, and too little for a reserve to be set aside.
+    disk.set_capacity(24 << 20);
+    disk.create_dir_all(Path::new("/data")).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    let mut run = Run { dirs: start(&disk, 0), model: Model::default(), epoch: 0, random: seed };
+    disk.crash_at(at);
+    run.live();
+    let stopped = disk.has_stopped();
+    let Run { dirs, model, .. } = run;
+    drop(dirs);
+    let trace = format!("seed {seed}, operation {at}, machine {machine}");
+    let promised = if machine { model.synced } else { model.acked.min(model.shortest) };
+    let mut boot = 0;
+    let mut crash = || {
+        if machine {
+            disk.crash_machine();
+            boot += 1;
+        } else {
+            disk.crash_process();
+        }
+        boot
+    };
+    let mut boot_now = crash();
+    // Opening may be cut short too.
+    for step in [0, 1, 2, 4, 7, 12] {
+        disk.crash_at(step + at % 3);
+        if let Ok(dirs) = LogDirs::open(Arc::new(disk.clone()), &dirs_options(boot_now)) {
+            dirs.load(1, NOW, &|_, _| small_config());
+        }
+        boot_now = crash();
+    }
+    let dirs = start(&disk, boot_now);
+    let end = check(&dirs, &model, promised, &trace);
+    drop(dirs);
+    disk.crash_process();
+    let dirs = start(&disk, boot_now);
+    assert_eq!(check(&dirs, &model, promised, &trace), end, "{trace}: opening again finds something else");
+    go_on(dirs, model, end, &trace);
+    stopped
+}
+
+/// And life goes on.
+fn go_on(dirs: LogDirs, mut model: Model, end: usize, trace: &str) {
+    model.records.truncate(end);
+    (model.acked, model.committed, model.shortest) = (end, end, end);
+    model.untouched_from = model.untouched_from.min(end);
+    let mut run = Run { dirs, model, epoch: 9, random: 99 };
+    run.dirs.create(&partition(), TopicId(Uuid::from_u128(1)), None, small_config(), NOW).unwrap();
+    run.append(15).unwrap_or_else(|| panic!("{trace}: cannot append after the crash"));
+    run.commit();
+    run.clean().unwrap_or_else(|| panic!("{trace}: cannot clean after the crash"));
+    let end = run.model.acked;
+    check(&run.dirs, &run.model, end, trace);
+    let log = run.log().unwrap();
+    assert_eq!(log.lock().standing(end as Offset, NOW).unwrap().dirty_bytes, 0, "{trace}");
+}
+
+#[test]
+fn a_process_that_dies_at_any_operation_loses_no_latest_record() {
+    for seed in 0..1 {
+        let mut at = 0;
+        while run_with_crash(seed, at, false) {
+            at += 1;
+        }
+        assert!(at > 150, "only {at} operations");
+    }
+}
+
+#[test]
+fn a_machine_that_dies_at_any_operation_loses_no_latest_record_that_was_synced() {
+    for seed in 0..2 {
+        let mut at = 0;
+        while run_with_crash(seed, at, true) {
+            at += 1;
+        }
+    }
+}
