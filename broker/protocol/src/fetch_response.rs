@@ -68,6 +68,8 @@ pub struct PartitionData {
     pub diverging_epoch: Option<EpochEnd>,
     /// Who leads, if the reader asked the wrong broker (version 12 on).
     pub current_leader: Option<LeaderAndEpoch>,
+    /// For a follower: what every replica has (version 12 on).
+    pub replicated: Option<Replicated>,
     /// The batches.
     pub records: Records,
 }
@@ -86,6 +88,7 @@ impl PartitionData {
             preferred_read_replica: -1,
             diverging_epoch: None,
             current_leader: None,
+            replicated: None,
             records: Records::Empty,
         }
     }
@@ -131,6 +134,29 @@ pub struct LeaderAndEpoch {
     pub leader_id: i32,
     /// Its epoch.
     pub leader_epoch: i32,
+}
+
+/// What every replica of a partition has, for the followers' log cleaners. Not Kafka's: a tagged field of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicated {
+    /// The partition epoch that says which replicas there are.
+    pub partition_epoch: i32,
+    /// All of them have what is below.
+    pub offset: i64,
+}
+
+impl Replicated {
+    /// The field's tag, far from those that Kafka gives out.
+    pub const TAG: i32 = 10_000;
+    const BYTES: usize = 4 + 8;
+
+    /// Reads the field's content; `None` if it is something else.
+    #[must_use]
+    pub fn decode(content: &[u8]) -> Option<Self> {
+        let (epoch, offset) = content.split_first_chunk::<4>()?;
+        let offset: [u8; 8] = offset.try_into().ok()?;
+        Some(Self { partition_epoch: i32::from_be_bytes(*epoch), offset: i64::from_be_bytes(offset) })
+    }
 }
 
 /// Where a broker is.
@@ -363,7 +389,7 @@ fn put_aborted(out: &mut impl Sink, aborted: Option<&[AbortedTransaction]>, flex
 fn put_partition_tags(out: &mut impl Sink, partition: &PartitionData) {
     let tags =
         usize::from(partition.diverging_epoch.is_some()) + usize::from(partition.current_leader.is_some());
-    out.varint(tags);
+    out.varint(tags + usize::from(partition.replicated.is_some()));
     if let Some(end) = partition.diverging_epoch {
         out.varint(0);
         out.varint(4 + 8 + 1);
@@ -377,6 +403,12 @@ fn put_partition_tags(out: &mut impl Sink, partition: &PartitionData) {
         out.i32(leader.leader_id);
         out.i32(leader.leader_epoch);
         out.varint(0);
+    }
+    if let Some(replicated) = partition.replicated {
+        out.varint(Replicated::TAG as usize);
+        out.varint(Replicated::BYTES);
+        out.i32(replicated.partition_epoch);
+        out.i64(replicated.offset);
     }
 }
 

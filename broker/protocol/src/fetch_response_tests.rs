@@ -35,6 +35,7 @@ fn partitions() -> impl Strategy<Value = PartitionData> {
             current_leader: extras
                 .1
                 .map(|(leader_id, leader_epoch)| LeaderAndEpoch { leader_id, leader_epoch }),
+            replicated: extras.0.map(|(partition_epoch, offset)| Replicated { partition_epoch, offset }),
             records,
         },
     )
@@ -128,6 +129,10 @@ proptest! {
                     prop_assert_eq!(*theirs.current_leader.leader_id, leader);
                     let end = ours.diverging_epoch.map_or(-1, |end| end.end_offset);
                     prop_assert_eq!(theirs.diverging_epoch.end_offset, end);
+                }
+                if version >= 12 {
+                    let field = theirs.unknown_tagged_fields.get(&Replicated::TAG);
+                    prop_assert_eq!(field.and_then(|field| Replicated::decode(field)), ours.replicated);
                 }
             }
         }

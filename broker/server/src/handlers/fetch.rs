@@ -242,6 +242,7 @@ fn partition_data(
             .diverging
             .map(|end| EpochEnd { epoch: end.epoch.0, end_offset: end.end_offset }),
         current_leader,
+        replicated: answer.replicated.filter(|_| matches!(reader, Reader::Follower { .. })),
         records: match usize::try_from(bytes) {
             Ok(bytes) if bytes > 0 => Records::Hole { bytes },
             _ => Records::Empty,

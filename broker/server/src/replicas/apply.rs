@@ -14,6 +14,7 @@ use crate::replicator::stream::follower_log;
 use crate::topic_settings::TopicSettings;
 use ottla_core::metadata::{ConfigResourceKind, Image, ImageDelta, PartitionImage, TopicImage};
 use ottla_core::replication::{BrokerStatus, Follow, Leader, LogPosition, PartitionChange, PartitionState};
+use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{LogDirs, LogHandle};
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Offset, TopicIdPartition, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -237,6 +238,7 @@ impl ReplicaApplier {
         let high_watermark = self.known_high_watermark(replica, state);
         let (leader, leader_epoch) = (partition.leader, partition.leader_epoch);
         state.role = Role::Follower { leader, leader_epoch, high_watermark };
+        state.replicated = Replicated { partition_epoch: partition.partition_epoch.0, offset: 0 };
         state.fail_waiters(ErrorCode::NotLeaderOrFollower);
         let log = match state.log() {
             Ok(log) if !leader.is_none() && leader != self.me => follower_log(&log),

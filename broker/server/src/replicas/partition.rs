@@ -9,6 +9,7 @@
 
 use super::waiters::{DataSignal, DataWaiters, OffsetWaiters};
 use ottla_core::replication::{Ack, AckState, AlterPartition, Altered, Effect, Leader};
+use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{Log, LogHandle};
 use ottla_types::{BrokerId, DirectoryId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use parking_lot::{Mutex, MutexGuard};
@@ -38,6 +39,8 @@ pub struct State {
     pub log: Result<LogHandle, String>,
     /// What we do with it.
     pub role: Role,
+    /// What every replica has, as the leader said while we follow it.
+    pub replicated: Replicated,
     /// Producers waiting for the high watermark.
     pub committed: OffsetWaiters,
     /// Producers waiting for a disk sync.
@@ -99,6 +102,7 @@ impl Partition {
         let state = State {
             log,
             role,
+            replicated: Replicated { partition_epoch: -1, offset: 0 },
             committed: OffsetWaiters::default(),
             flushed: OffsetWaiters::default(),
             low_watermark: OffsetWaiters::default(),
@@ -210,6 +214,22 @@ impl State {
         match &self.role {
             Role::Leader(leader) => leader.high_watermark(),
             Role::Follower { high_watermark, .. } => *high_watermark,
+        }
+    }
+
+    /// Every replica has what is below, as far as is known here.
+    pub fn replicated_offset(&self) -> Offset {
+        match &self.role {
+            Role::Leader(leader) => leader.replicated_offset(),
+            Role::Follower { .. } => self.replicated.offset,
+        }
+    }
+
+    /// The leader said what every replica has. Of an older registration of the partition it means nothing: there may be
+    /// replicas now that the leader did not know of.
+    pub fn handle_replicated(&mut self, replicated: Replicated) {
+        if replicated.partition_epoch >= self.replicated.partition_epoch {
+            self.replicated = replicated;
         }
     }
 

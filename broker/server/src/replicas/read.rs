@@ -3,6 +3,7 @@
 use super::append::Now;
 use super::partition::{Partition, Role, State, lock_log};
 use ottla_core::replication::{EpochEnd, FollowerFetch, Leader, check_leader_epoch, diverging};
+use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{Log, LogSlice, ReadError};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset};
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub struct ReadAnswer {
     pub slice: Option<LogSlice>,
     /// Where the reader's log leaves this one.
     pub diverging: Option<EpochEnd>,
+    /// What every replica has.
+    pub replicated: Option<Replicated>,
 }
 
 impl ReadAnswer {
@@ -69,6 +72,7 @@ impl ReadAnswer {
             log_start_offset: -1,
             slice: None,
             diverging: None,
+            replicated: None,
         }
     }
 
@@ -179,5 +183,9 @@ fn answer(
         log_start_offset: log.log_start_offset(),
         slice,
         diverging,
+        replicated: Some(Replicated {
+            partition_epoch: leader.partition_epoch().0,
+            offset: leader.replicated_offset(),
+        }),
     }
 }

@@ -11,6 +11,7 @@ use ottla_core::replication::{
     AppendFailure, EpochEnd, Fetched, Fetcher, FetcherConfig, Follow, FollowerEffect, FollowerLog,
     truncation_offset,
 };
+use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{AppendError, Log};
 use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
@@ -40,6 +41,7 @@ struct Came {
     id: TopicIdPartition,
     fetched: Fetched,
     records: Bytes,
+    replicated: Option<Replicated>,
 }
 
 impl Stream {
@@ -140,6 +142,7 @@ impl Stream {
         }
         for came in parts(answer) {
             self.fetcher.lock().handle_partition(self.around.clock.now_ms(), &came.id, &came.fetched);
+            self.note_replicated(&came);
             self.run_effects(connection, Some(&came)).await;
         }
     }
@@ -211,6 +214,16 @@ impl Stream {
         }
         let mut log = crate::replicas::lock_log(&state.log).ok()?;
         Some(action(&mut log, high_watermark))
+    }
+
+    fn note_replicated(&self, came: &Came) {
+        let (Some(replicated), Some(replica)) = (came.replicated, self.around.replicas.get(came.id)) else {
+            return;
+        };
+        let mut state = replica.lock();
+        if matches!(state.role, Role::Follower { leader, .. } if leader == self.leader) {
+            state.handle_replicated(replicated);
+        }
     }
 
     fn append(&self, replica: &Partition, came: &Came) {
@@ -337,5 +350,7 @@ fn part(topic_id: TopicId, data: fetch_response::PartitionData) -> Came {
         diverging,
         records_bytes: records.len(),
     };
-    Came { id: TopicIdPartition { topic_id, partition: data.partition_index }, fetched, records }
+    let replicated =
+        data.unknown_tagged_fields.get(&Replicated::TAG).and_then(|field| Replicated::decode(field));
+    Came { id: TopicIdPartition { topic_id, partition: data.partition_index }, fetched, records, replicated }
 }

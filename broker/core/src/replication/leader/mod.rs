@@ -470,6 +470,14 @@ impl Leader {
         self.high_watermark
     }
 
+    /// Every replica, in sync or not, is known to have everything below that is committed; 0 while one has not been
+    /// heard of.
+    #[must_use]
+    pub fn replicated_offset(&self) -> Offset {
+        let followers = self.followers.iter().map(|follower| follower.log_end_offset.unwrap_or(0));
+        followers.chain([self.high_watermark]).min().unwrap_or(0)
+    }
+
     /// The end of the log as this machine knows it.
     #[inline]
     #[must_use]
