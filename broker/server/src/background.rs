@@ -1,6 +1,7 @@
 //! What the broker does by itself: syncs somebody waits for, retention, checkpoints, leaders' time.
 
 use crate::broker::Broker;
+use crate::cleaner;
 use crate::groups;
 use crate::replicas::{IsrProposal, Now, Outbox, Partition};
 use ottla_core::controller::{AlteredPartitions, AssignReplicas, IsrChange, Reply, Request};
@@ -66,6 +67,7 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
         tokio::spawn(assign(broker.clone(), inbox.placed)),
         tokio::spawn(groups::follow(broker.clone())),
         tokio::spawn(groups::tick(broker.clone())),
+        tokio::spawn(cleaner::run(broker.clone())),
         every(broker, TICK, |broker| {
             let now = now(broker);
             for replica in broker.replicas.partitions() {

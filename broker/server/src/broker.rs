@@ -1,5 +1,6 @@
 //! The broker: everything that a request handler may need, in one place.
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
@@ -36,6 +37,8 @@ pub struct Broker {
     pub levels: Levels,
     /// Incremental fetch sessions.
     pub fetch_sessions: Mutex<fetch_session::Cache>,
+    /// Compacts logs.
+    pub cleaner: Arc<Cleaner>,
     /// Consumer groups.
     pub groups: Groups,
     /// Ids for idempotent producers.

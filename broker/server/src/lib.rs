@@ -3,6 +3,7 @@
 mod auto_create;
 mod background;
 mod broker;
+mod cleaner;
 pub mod cli;
 mod clock;
 mod cluster;

@@ -5,6 +5,7 @@
 //! sockets accept only when this broker is registered.
 
 use crate::broker::Broker;
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::discover::{self, Beginning, DiscoverError};
@@ -179,6 +180,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         metrics: metrics.clone(),
         levels: levels.clone(),
         fetch_sessions: parking_lot::Mutex::new(Cache::new(limits, rand::random())),
+        cleaner: Cleaner::new(),
         groups: Groups::new(&config),
         producer_ids: Default::default(),
     });
@@ -186,6 +188,8 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let scraped = broker.clone();
     metrics.set_cluster_source(move || health::cluster_sample(&scraped));
     groups::show(&broker);
+    let cleaner = broker.cleaner.clone();
+    metrics.add_source(move |out| cleaner.write_metrics(out));
     let tasks = background::start(&broker, inbox);
     lifecycle::register(&broker, node.identity).await;
     gate.open(broker.clone());
@@ -406,6 +410,7 @@ impl Running {
         }
         server.shutdown(broker.config.shutdown_timeout.min(Duration::from_millis(500))).await;
         replicator.stop();
+        broker.cleaner.stop();
         tasks.stop().await;
         broker.metadata.stop();
         let _ = tokio::task::spawn_blocking(move || {

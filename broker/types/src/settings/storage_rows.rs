@@ -32,17 +32,17 @@ pub(super) const ROWS: &[Setting] = &[
     row("follower.fetch.last.tiered.offset.enable", Kind::Boolean, "false", ANY, Medium, ClusterWide)
         .ignored("Tiered storage; Ottla keeps all data on its own disks."),
     row("log.cleaner.backoff.ms", Kind::Long, "15000", at_least(0), Medium, ClusterWide)
-        .later("Time the cleaner sleeps when there is nothing to clean."),
+        .applied("Time the cleaner sleeps when there is nothing to clean."),
     row("log.cleaner.dedupe.buffer.size", Kind::Long, "134217728", ANY, Medium, ClusterWide)
-        .later("Memory of all cleaners together for the keys they have seen."),
+        .applied("Memory of all cleaners together for the keys they have seen."),
     row("log.cleaner.delete.retention.ms", Kind::Long, "86400000", at_least(0), Medium, ClusterWide)
-        .later("How long tombstones of compacted topics stay."),
+        .applied("How long tombstones of compacted topics stay."),
     row("log.cleaner.enable", Kind::Boolean, "true", ANY, Medium, ReadOnly)
-        .later("Whether compacted topics are cleaned."),
+        .applied("Whether compacted topics are cleaned."),
     row("log.cleaner.io.buffer.load.factor", Kind::Double, "0.9", ANY, Medium, ClusterWide)
-        .ignored("How full Kafka's table of keys may get."),
+        .applied("How full the memory for keys may get."),
     row("log.cleaner.io.buffer.size", Kind::Int, "524288", at_least(0), Medium, ClusterWide)
-        .ignored("Memory of the cleaners for reading and writing."),
+        .applied("Memory of the cleaners for reading and writing."),
     row(
         "log.cleaner.io.max.bytes.per.second",
         Kind::Double,
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Most bytes that cleaning reads and writes in a second."),
+    .applied("Most bytes that cleaning reads and writes in a second."),
     row(
         "log.cleaner.max.compaction.lag.ms",
         Kind::Long,
@@ -60,12 +60,13 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Longest time a record of a compacted topic may stay uncleaned."),
+    .applied("Longest time a record of a compacted topic may stay uncleaned."),
     row("log.cleaner.min.cleanable.ratio", Kind::Double, "0.5", Valid::Fraction, Medium, ClusterWide)
-        .later("Share of a log that must be uncleaned before it is cleaned."),
+        .applied("Share of a log that must be uncleaned before it is cleaned."),
     row("log.cleaner.min.compaction.lag.ms", Kind::Long, "0", at_least(0), Medium, ClusterWide)
-        .later("Shortest time a record of a compacted topic stays as it is."),
-    row("log.cleaner.threads", Kind::Int, "1", at_least(0), Medium, ClusterWide).later("Threads that clean."),
+        .applied("Shortest time a record of a compacted topic stays as it is."),
+    row("log.cleaner.threads", Kind::Int, "1", at_least(0), Medium, ClusterWide)
+        .applied("Threads that clean."),
     row(
         "log.cleanup.policy",
         Kind::List,

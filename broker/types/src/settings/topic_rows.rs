@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("compression.zstd.level", Kind::Int, "3", between(-131072, 22), Medium, ClusterWide)
         .applied("Level where compression.type is zstd."),
     row("delete.retention.ms", Kind::Long, "86400000", at_least(0), Medium, ClusterWide)
-        .later("How long tombstones stay after compaction could remove them."),
+        .applied("How long tombstones stay after compaction could remove them."),
     row("file.delete.delay.ms", Kind::Long, "60000", at_least(0), Medium, ClusterWide)
         .applied("Time between the renaming of a file and its deletion."),
     row("flush.messages", Kind::Long, "9223372036854775807", at_least(1), Medium, ClusterWide).applied(
@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Setting] = &[
     row("local.retention.ms", Kind::Long, "-2", at_least(-2), Medium, ClusterWide)
         .ignored("Tiered storage; Ottla keeps all data on its own disks."),
     row("max.compaction.lag.ms", Kind::Long, "9223372036854775807", at_least(1), Medium, ClusterWide)
-        .later("Longest time a record may stay uncompacted."),
+        .applied("Longest time a record may stay uncompacted."),
     row("max.message.bytes", Kind::Int, "1048588", at_least(0), Medium, ClusterWide)
         .applied("Most bytes of a record batch."),
     row("message.timestamp.after.max.ms", Kind::Long, "3600000", at_least(0), Medium, ClusterWide)
@@ -81,9 +81,9 @@ pub(super) const ROWS: &[Setting] = &[
     )
     .applied("Whether records carry the producer's time or the broker's."),
     row("min.cleanable.dirty.ratio", Kind::Double, "0.5", Valid::Fraction, Medium, ClusterWide)
-        .later("Share of the log that must be uncleaned before it is compacted."),
+        .applied("Share of the log that must be uncleaned before it is compacted."),
     row("min.compaction.lag.ms", Kind::Long, "0", at_least(0), Medium, ClusterWide)
-        .later("Shortest time a record stays as it is."),
+        .applied("Shortest time a record stays as it is."),
     row("min.insync.replicas", Kind::Int, "1", at_least(1), Medium, ClusterWide)
         .applied("In-sync replicas that acks=all needs."),
     row("preallocate", Kind::Boolean, "false", ANY, Medium, ClusterWide)
