@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--systems", nargs="+", default=["kafka", "ottla"], choices=["kafka", "ottla"])
     parser.add_argument("--gigabytes", type=float, default=4.0, help="produced and consumed with 1,000 B")
     parser.add_argument("--millions", type=float, default=8.0, help="messages of 100 B")
+    parser.add_argument("--compaction-millions", type=float, default=20.0, help="keyed records of 100 B")
     parser.add_argument("--latency-seconds", type=int, default=20)
     parser.add_argument("--recovery-gigabytes", type=float, default=5.0)
     parser.add_argument("--commit-seconds", type=int, default=10)

@@ -6,11 +6,13 @@ import struct
 import time
 
 from harness import schema
-from harness.wire import Wire, create_topic
+from harness.wire import Wire, alter_config, create_topic
 
 from . import proc, systems
 
 PARTITIONS = 8
+# A topic, as resources of settings are numbered.
+TOPIC = 2
 SETTINGS = {"log.retention.check.interval.ms": 300_000}
 
 
@@ -194,6 +196,42 @@ def connections(system, options):
                 item.close()
 
 
+def compaction(system, options):
+    """One partition of keyed records of 100 B, 20 for each key: how fast the cleaner gets through it, and its memory."""
+    count = int(options.compaction_millions * 1e6)
+    settings = {"log.cleaner.backoff.ms": 500, "log.segment.bytes": 64 << 20}
+    with running(system, settings) as broker:
+        with Wire(broker.bootstrap, timeout=60) as wire:
+            configs = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "1.0"}
+            assert create_topic(wire, "t", 1, configs)["ErrorCode"] == 0
+            wait_leaders(wire, "t", 1)
+        tuning = ["acks=1", "linger.ms=5", "batch.size=1000000", "queue.buffering.max.messages=1000000"]
+        systems.load("produce", broker.bootstrap, "t", 1, 100, count, *tuning, f"keys={count // 20}")
+        before = sum(item.stat().st_size for item in broker.segments("t")[:-1])
+        resident = [proc.memory(broker.pid)[0]]
+        with proc.Cost(broker.pid) as cost, Wire(broker.bootstrap, timeout=60) as wire:
+            alter_config(wire, TOPIC, "t", {"min.cleanable.dirty.ratio": "0.01"})
+            while not is_cleaned(broker, "t"):
+                resident.append(proc.memory(broker.pid)[0])
+                time.sleep(0.05)
+        return {
+            "compaction_mb_per_s": before / 1e6 / cost.seconds,
+            "compaction_cpu_s_per_gb": cost.cpu / (before / 1e9),
+            "compaction_max_mb": max(resident),
+            "compaction_left_ratio": sum(item.stat().st_size for item in broker.segments("t")[:-1]) / before,
+        }
+
+
+def is_cleaned(broker, topic):
+    """Whether the cleaner has noted that it went through the topic's partition."""
+    for folder in broker.data_dirs:
+        with contextlib.suppress(OSError):
+            lines = (folder / "cleaner-offset-checkpoint").read_text().splitlines()
+            if any(line.startswith(f"{topic} 0 ") and line.split()[2] != "0" for line in lines[2:]):
+                return True
+    return False
+
+
 def unavoidable(options):
     """What receiving, CRC and writing, and what sendfile alone cost."""
     program = systems.Unavoidable()
@@ -217,6 +255,7 @@ SCENARIOS = {
     "ten-thousand": ten_thousand,
     "recovery": recovery,
     "connections": connections,
+    "compaction": compaction,
 }
 # Scenarios in which Apache Kafka is slow or was not asked for: measured once, or not at all.
 ONCE = {"recovery", "ten-thousand"}

@@ -82,5 +82,9 @@ SINGLE = [
     Target("group-memory", "groups_1000_mb", "memory with 1,000 groups of 10 members", "MB", limit=100),
     Target("group-load", "offsets_load_s", "100,000 offsets after kill -9: start to fetched", "s", limit=1),
     Target("group-load", "offsets_lost", "offsets lost by it", "", limit=0),
+    Target("compaction", "compaction_mb_per_s", "compaction: throughput", "MB/s", "higher", to_kafka=2),
+    Target("compaction", "compaction_cpu_s_per_gb", "compaction: CPU s per GB", "s"),
+    Target("compaction", "compaction_max_mb", "compaction: most memory", "MB", to_kafka=1 / 4),
+    Target("compaction", "compaction_left_ratio", "compaction: bytes left of those before", ""),
     Target("connections", "connections_5000_mb", "memory with 5,000 idle connections", "MB", limit=60),
 ]

@@ -5,7 +5,8 @@
  *   load consume  BROKERS TOPIC PARTITIONS COUNT      [key=value...]
  *   load latency  BROKERS TOPIC PARTITIONS SIZE RATE SECONDS [key=value...]
  *
- * key=value are librdkafka's settings. Payloads do not compress and are not copied.
+ * key=value are librdkafka's settings; keys=N is our own: records have one of so many keys.
+ * Payloads do not compress and are not copied.
  */
 #include <errno.h>
 #include <librdkafka/rdkafka.h>
@@ -60,6 +61,8 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     }
 }
 
+static long keys;
+
 static rd_kafka_conf_t *settings(const char *brokers, int count, char **pairs) {
     char error[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -68,6 +71,10 @@ static rd_kafka_conf_t *settings(const char *brokers, int count, char **pairs) {
         char *value = strchr(pairs[i], '=');
         if (!value) fail(pairs[i], "is not key=value");
         *value++ = 0;
+        if (!strcmp(pairs[i], "keys")) {
+            keys = atol(value);
+            continue;
+        }
         if (rd_kafka_conf_set(conf, pairs[i], value, error, sizeof error) != RD_KAFKA_CONF_OK) fail(pairs[i], error);
     }
     return conf;
@@ -99,12 +106,18 @@ static int produce(int argc, char **argv) {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, argv[3], NULL);
     char *pool = random_bytes(PAYLOADS + size + 8);
     rd_kafka_message_t *batch = calloc(BATCH, sizeof *batch);
+    char (*names)[32] = calloc(BATCH, sizeof *names);
     double begin = now(), cpu = own_cpu();
     for (long sent = 0; sent < count;) {
         int wanted = count - sent < BATCH ? (int)(count - sent) : BATCH;
         for (int i = 0; i < wanted; i++) {
             batch[i].payload = pool + ((sent + i) * 16) % PAYLOADS;
             batch[i].len = size;
+            if (keys) {
+                unsigned long number = (unsigned long)(sent + i) * 11400714819323198485ul;
+                batch[i].key = names[i];
+                batch[i].key_len = snprintf(names[i], sizeof names[i], "key-%012lu", (number >> 20) % keys);
+            }
         }
         int done = 0, partition = (int)(sent / BATCH % partitions);
         while (done < wanted) {
