@@ -2,8 +2,10 @@
 
 use super::Log;
 use crate::disk::{DiskFile, EmptyFile, read_full_at};
-use crate::error::{LogError, ReadError};
+use crate::error::{IoContext, LogError, ReadError};
+use crate::names;
 use crate::segment::Found;
+use ottla_records::{BatchHeader, HEADER_BYTES};
 use ottla_types::Offset;
 use std::io;
 use std::sync::Arc;
@@ -55,6 +57,8 @@ struct Boundary {
     position: u64,
 }
 
+/// A slice that is longer is not looked at: it would be a thousand empty batches in a row.
+const MOST_HEADERS_BYTES: u64 = 61_000;
 const HINTS: usize = 6;
 
 /// Boundaries that will probably be asked for: where reads ended and where appends began. With them a reader that goes
@@ -129,6 +133,41 @@ impl Log {
             index += 1;
         }
         Ok(LogSlice::empty(offset))
+    }
+
+    /// The same for a client: batches without any record, which compaction leaves, do not come alone while others
+    /// follow. Some clients take them for a batch that was cut off, and ask for ever more bytes.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_records(
+        &mut self,
+        offset: Offset,
+        max_bytes: u64,
+        min_one_batch: bool,
+        end_offset: Offset,
+    ) -> Result<LogSlice, ReadError> {
+        let mut slice = self.read(offset, max_bytes, min_one_batch, end_offset)?;
+        while self.is_without_records(&slice)? && slice.next_offset < end_offset {
+            let behind = self.read(slice.next_offset, max_bytes, min_one_batch, end_offset)?;
+            if behind.is_empty() {
+                break;
+            }
+            slice = behind;
+        }
+        Ok(slice)
+    }
+
+    /// True if nothing but headers is in it.
+    fn is_without_records(&mut self, slice: &LogSlice) -> Result<bool, ReadError> {
+        if slice.is_empty() || slice.bytes % HEADER_BYTES as u64 != 0 || slice.bytes > MOST_HEADERS_BYTES {
+            return Ok(false);
+        }
+        let path = self.place().file(slice.start, names::LOG);
+        let bytes = slice.read().during("read", &path);
+        let bytes = self.noted(bytes)?;
+        let is_empty = |head: &[u8]| BatchHeader::parse(head).is_ok_and(|header| header.record_count == 0);
+        Ok(bytes.chunks(HEADER_BYTES).all(is_empty))
     }
 
     /// `None` if the segment has nothing at or behind `offset`.

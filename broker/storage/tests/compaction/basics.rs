@@ -193,7 +193,11 @@ fn a_segment_still_reaches_to_the_next_when_its_last_records_are_gone() {
         found.iter().map(|batch| (batch.header.base_offset, batch.header.record_count)).collect();
     assert_eq!(summary, [(0, 1), (1, 0), (2, 1), (3, 1)]);
     let slice = log.lock().read(1, 1_000, true, i64::MAX).unwrap();
-    assert_eq!((slice.start, slice.next_offset), (1, 2), "a reader comes past it");
+    assert_eq!((slice.start, slice.next_offset), (1, 2), "a follower gets it");
+    let slice = log.lock().read_records(1, 1_000, true, i64::MAX).unwrap();
+    assert_eq!((slice.start, slice.next_offset), (2, 3), "a client gets what is behind it");
+    let slice = log.lock().read_records(1, 1_000, true, 2).unwrap();
+    assert_eq!((slice.start, slice.next_offset), (1, 2), "unless there is nothing");
     drop(log);
     let recovery = Recovery::default();
     let (_, report) =
