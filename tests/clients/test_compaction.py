@@ -105,12 +105,7 @@ def bytes_on_disk(broker, topic="t"):
 
 def wait_until_compacted(broker, at_most, topic="t", timeout=60):
     """Waits until so few records are left below the active segment."""
-    with broker.wire() as wire:
-
-        def count():
-            return len(read_partition(wire, topic, 0))
-
-        eventually(lambda: count() <= at_most, timeout)
+    eventually(lambda: len(read_all(broker.bootstrap, topic)) <= at_most, timeout, 0.2)
 
 
 def assert_dump_is_clean(broker, topic="t"):

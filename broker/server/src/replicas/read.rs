@@ -149,7 +149,12 @@ impl State {
         if request.fetch_offset >= end || (request.max_bytes == 0 && !request.min_one_batch) {
             return Ok(answer(log, leader, None, None));
         }
-        match log.read(request.fetch_offset, request.max_bytes, request.min_one_batch, end) {
+        let (offset, max_bytes, min_one) = (request.fetch_offset, request.max_bytes, request.min_one_batch);
+        let found = match request.reader {
+            Reader::Follower { .. } => log.read(offset, max_bytes, min_one, end),
+            Reader::Consumer | Reader::CommittedConsumer => log.read_records(offset, max_bytes, min_one, end),
+        };
+        match found {
             Ok(slice) => Ok(answer(log, leader, (slice.bytes > 0).then_some(slice), None)),
             Err(ReadError::OffsetOutOfRange { .. }) => Err(out_of_range),
             Err(error) => {
