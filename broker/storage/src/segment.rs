@@ -181,7 +181,8 @@ impl Segment {
         }
         self.with_times(place, EntryFile::flush)
             .map_err(|(path, error)| DiskError::new("write", path, error))?;
-        self.with_offsets(place, EntryFile::flush)
+        // Kafka's tools want both files or none.
+        self.with_offsets(place, |index, at| index.ensure(at).and_then(|()| index.flush(at)))
             .map_err(|(path, error)| DiskError::new("write", path, error))
     }
 
