@@ -69,6 +69,12 @@ impl SimDisk {
         self.state.lock().fail_syncs = fail;
     }
 
+    /// True while syncs fail.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.state.lock().fail_syncs
+    }
+
     /// From now on everything below `path` fails with an IO error.
     pub fn fail_path(&self, path: &Path) {
         self.state.lock().failing = Some(path.to_owned());

@@ -292,3 +292,32 @@ fn an_epoch_without_records_goes_when_the_log_is_cut_at_its_end() {
     log.truncate_to(3, 2).unwrap();
     assert_eq!((log.latest_epoch(), log.log_end_offset()), (Some(LeaderEpoch(1)), 3));
 }
+
+/// A power loss may take the sector in which a batch begins, and leave the rest of the batch. No checksum covers what is
+/// gone then, and it must not keep the log out.
+#[test]
+fn a_lost_sector_that_reaches_into_a_whole_batch_is_a_torn_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t-0");
+    let mut log = open(&path, &LogConfig::default(), UNTRUSTED);
+    fill(&mut log, 1);
+    let kept = log.log_end_offset();
+    let lost_from = log.size_bytes();
+    // The next batch begins a few bytes in front of a sector.
+    let size = |value_bytes| batch(1, value_bytes, 9_000).header.total_bytes() as u64;
+    let fits = |bytes: &usize| (505..512).contains(&((lost_from + size(*bytes)) % 512));
+    let value_bytes = (100..700).find(fits).unwrap();
+    for value_bytes in [value_bytes, 300] {
+        log.append_as_leader(&[batch(1, value_bytes, 9_000)], LeaderEpoch(5), 1_000).unwrap();
+    }
+    drop(log);
+    let file = path.join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let lost_to = (lost_from + size(value_bytes)).next_multiple_of(512) as usize;
+    bytes[lost_from as usize..lost_to].fill(0);
+    std::fs::write(&file, &bytes).unwrap();
+    let (mut log, report) =
+        Log::open(Arc::new(FsDisk), &path, Arc::new(LogConfig::default()), UNTRUSTED, 1_000).unwrap();
+    assert_eq!((log.log_end_offset(), report.truncated_bytes), (kept, bytes.len() as u64 - lost_from));
+    assert_eq!(offsets(&mut log, 0, 700), (0..kept).collect::<Vec<_>>());
+}

@@ -232,18 +232,19 @@ fn plausible(bytes: &[u8], base_offset: Offset, left: u64) -> Option<BatchHeader
     (near && header.last_offset_delta >= 0 && header.total_bytes() as u64 <= left).then_some(header)
 }
 
-/// True if a sector in `start..end` holds only zeros: it was never written to the disk. The first one may have been
-/// written when the file ended at `start`, so the rest of it counts as one, if it is longer than what may be zero in
-/// front of a batch: the offset's and the length's leading bytes.
+/// True if a sector that begins in `start..end` holds only zeros: it was never written to the disk. The first one may have
+/// been written when the file ended at `start`, so the rest of it counts as one, if it is longer than what may be zero
+/// in front of a batch: the offset's and the length's leading bytes. The last one may reach into the whole batch at
+/// `end`: no checksum covers a batch's first bytes, so it seems whole without them.
 fn has_lost_sector(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<bool> {
     const LEADING_ZEROS: u64 = 11;
     let mut sector = [0; SECTOR_BYTES as usize];
     let mut at = start;
     while at < end {
         let until = (at + 1).next_multiple_of(SECTOR_BYTES);
-        let bytes = &mut sector[..(until - at) as usize];
-        read_full_at(file, bytes, at)?;
-        if until <= end && bytes.len() as u64 > LEADING_ZEROS && bytes.iter().all(|&byte| byte == 0) {
+        let read = read_full_at(file, &mut sector[..(until - at) as usize], at)?;
+        let bytes = &sector[..read];
+        if until - at > LEADING_ZEROS && bytes.iter().all(|&byte| byte == 0) {
             return Ok(true);
         }
         at = until;
