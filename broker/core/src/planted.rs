@@ -38,28 +38,22 @@ pub enum Bug {
     ForgetMetadataSync,
     /// Consumers get what is not committed yet.
     ServeUncommitted,
-}
-
-impl Bug {
-    /// Those that the simulation finds within 60 seeds.
-    pub const FOUND: [Bug; 12] = [
-        Bug::AckBeforeReplication,
-        Bug::CountOnlyTheFastest,
-        Bug::SkipTruncation,
-        Bug::JoinIsrTooEarly,
-        Bug::ShrinkBeforeTheAnswer,
-        Bug::AnswerBeforeFlush,
-        Bug::FetchBeforeFlush,
-        Bug::PermitTwice,
-        Bug::ActOnOldMetadata,
-        Bug::VoteBeforeFlush,
-        Bug::ForgetMetadataSync,
-        Bug::ServeUncommitted,
-    ];
-
-    /// Those that something else makes up for, or that need an accident that did not happen yet.
-    pub const ELUSIVE: [Bug; 4] =
-        [Bug::ForgetLeaderEpoch, Bug::ExpandAfterTheAnswer, Bug::ForgetBrokerEpoch, Bug::ForgetMembers];
+    /// Any replica that is there may be elected.
+    ElectOutsideIsr,
+    /// A replica whose disk was replaced stays in sync.
+    KeepLostReplicaInSync,
+    /// A broker that did not stop in order says that it did.
+    EveryStopIsClean,
+    /// After a power loss recovery trusts what was not synced.
+    TrustAfterPowerLoss,
+    /// Groups are answered before their records are replicated.
+    AnswerGroupsBeforeReplication,
+    /// Commits of any generation are taken.
+    ForgetGeneration,
+    /// The controller answers before its decision is committed.
+    AnswerBeforeMetadataIsCommitted,
+    /// A permit is given without a look at the partitions.
+    ForgetMinInsync,
 }
 
 #[cfg(feature = "planted")]

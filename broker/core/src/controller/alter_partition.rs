@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::{Controller, Outcome, Reply, sweep};
 use crate::metadata::{Image, PartitionImage};
+use crate::planted::{self, Bug};
 use ottla_types::{
     BrokerEpoch, BrokerId, DirectoryId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicId, TopicIdPartition,
 };
@@ -127,7 +128,9 @@ fn check(
     }
     let ineligible = change.isr.iter().any(|(member, epoch)| {
         let known = image.broker(*member).filter(|known| known.is_active());
-        known.is_none_or(|known| !epoch.is_none() && *epoch != known.epoch)
+        known.is_none_or(|known| {
+            !epoch.is_none() && *epoch != known.epoch && !planted::is(Bug::ForgetBrokerEpoch)
+        })
     });
     if ineligible { Err(ErrorCode::IneligibleReplica) } else { Ok(()) }
 }

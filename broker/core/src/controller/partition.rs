@@ -6,7 +6,8 @@
 //! disk is not there is in no ISR and is not elected, so that an emptied disk never takes the place of data.
 
 use crate::metadata::record::{PartitionChange, broker_list, brokers, directory_bytes};
-use crate::metadata::{Image, LOST_DIRECTORY, PartitionImage};
+use crate::metadata::{BrokerImage, Image, LOST_DIRECTORY, PartitionImage};
+use crate::planted::{self, Bug};
 use ottla_types::{BrokerId, DirectoryId};
 
 /// How a leader may be chosen.
@@ -89,7 +90,10 @@ impl<'a> PartitionUpdate<'a> {
     /// Who lost data is not in sync, and who is not active cannot be.
     fn leave_if_gone(&mut self) {
         let isr = std::mem::take(&mut self.isr);
-        let gone = [self.unclean_shutdown, self.lost];
+        let gone = match planted::is(Bug::KeepLostReplicaInSync) {
+            true => [None, None],
+            false => [self.unclean_shutdown, self.lost],
+        };
         let stays = |broker: &BrokerId| !gone.contains(&Some(*broker)) && self.is_acceptable(*broker);
         self.isr = isr.into_iter().filter(stays).collect();
     }
@@ -132,7 +136,10 @@ impl<'a> PartitionUpdate<'a> {
     /// It is there, and the disk with its replica too.
     fn is_acceptable(&self, broker: BrokerId) -> bool {
         let known = self.image.broker(broker);
-        known.is_some_and(|known| known.is_active() && known.is_online(self.directory(broker)))
+        let has_disk = |known: &BrokerImage| {
+            known.is_online(self.directory(broker)) || planted::is(Bug::KeepLostReplicaInSync)
+        };
+        known.is_some_and(|known| known.is_active() && has_disk(known))
     }
 
     fn directory(&self, broker: BrokerId) -> DirectoryId {
@@ -144,7 +151,9 @@ impl<'a> PartitionUpdate<'a> {
     }
 
     fn can_lead(&self, broker: BrokerId) -> bool {
-        let is_in_sync = self.isr.contains(&broker) || (self.isr.is_empty() && self.elr.contains(&broker));
+        let is_in_sync = self.isr.contains(&broker)
+            || (self.isr.is_empty() && self.elr.contains(&broker))
+            || planted::is(Bug::ElectOutsideIsr);
         is_in_sync && self.is_acceptable(broker)
     }
 

@@ -277,7 +277,7 @@ fn against_partition(
     partition: &PartitionView<'_>,
     stays: &dyn Fn(BrokerId) -> bool,
 ) -> Option<Reason> {
-    if !partition.isr.contains(&broker) {
+    if !partition.isr.contains(&broker) || planted::is(Bug::ForgetMinInsync) {
         // It does not count there now, so nothing is lost with it.
         return None;
     }

@@ -3,6 +3,7 @@
 use super::state::{Group, State};
 use crate::group::offsets::{Committer, ExpiryBase};
 use crate::group::turn::Turn;
+use crate::planted::{self, Bug};
 use ottla_types::ErrorCode;
 
 impl Group {
@@ -16,7 +17,8 @@ impl Group {
             && from.group_instance_id.is_none();
         if !anonymous {
             self.validate_member(from.member_id, from.group_instance_id)?;
-            if from.generation_id_or_member_epoch != self.generation_id {
+            if from.generation_id_or_member_epoch != self.generation_id && !planted::is(Bug::ForgetGeneration)
+            {
                 return Err(ErrorCode::IllegalGeneration);
             }
         } else if !from.transactional {
