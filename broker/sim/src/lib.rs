@@ -7,6 +7,7 @@
 //! be well again.
 
 pub mod client;
+pub mod group_message;
 pub mod invariants;
 pub mod message;
 pub mod nemesis;
@@ -22,11 +23,46 @@ pub mod world;
 
 pub use ottla_core::planted::Bug;
 
-/// How many seeds from 1 on it takes to find a mistake made on purpose; `None` if `seeds` are not enough.
+/// The mistakes that can be made on purpose, with the corner to look into (see [`scenario::Scenario::of_seed`]) and the
+/// number of its seeds within which each is found.
+pub const PLANTED: [(Bug, u64, u64); 13] = [
+    (Bug::AckBeforeReplication, 3, 3),
+    (Bug::CountOnlyTheFastest, 3, 20),
+    (Bug::SkipTruncation, 3, 3),
+    (Bug::ShrinkBeforeTheAnswer, 3, 10),
+    (Bug::AnswerBeforeFlush, 2, 15),
+    (Bug::FetchBeforeFlush, 2, 3),
+    (Bug::PermitTwice, 4, 3),
+    (Bug::ForgetMinInsync, 4, 3),
+    (Bug::ActOnOldMetadata, 3, 3),
+    (Bug::VoteBeforeFlush, 2, 3),
+    (Bug::ForgetMetadataSync, 2, 3),
+    (Bug::ServeUncommitted, 3, 3),
+    (Bug::ElectOutsideIsr, 3, 3),
+];
+
+/// Mistakes that need an accident that does not happen in every hundred seeds, or that something else makes up for.
+pub const ELUSIVE: [(Bug, u64); 11] = [
+    (Bug::JoinIsrTooEarly, 0),
+    (Bug::ForgetLeaderEpoch, 5),
+    (Bug::ExpandAfterTheAnswer, 5),
+    (Bug::ForgetBrokerEpoch, 8),
+    (Bug::ForgetMembers, 7),
+    (Bug::KeepLostReplicaInSync, 8),
+    (Bug::EveryStopIsClean, 8),
+    (Bug::TrustAfterPowerLoss, 2),
+    (Bug::AnswerGroupsBeforeReplication, 6),
+    (Bug::ForgetGeneration, 6),
+    (Bug::AnswerBeforeMetadataIsCommitted, 9),
+];
+
+/// The first of `seeds` seeds of a corner that finds a mistake made on purpose, with what it found; the first number says
+/// how many it took. `None` if they are not enough.
 #[must_use]
-pub fn seeds_to_find(bug: Bug, seeds: u64) -> Option<(u64, world::Report)> {
+pub fn seeds_to_find(bug: Bug, corner: u64, seeds: u64) -> Option<(u64, world::Report)> {
     ottla_core::planted::choose(Some(bug));
-    let runs = (1..=seeds).map(|seed| (seed, run(scenario::Scenario::of_seed(seed), world::View::default())));
+    let of_corner = |count| scenario::Scenario::of_seed(corner + scenario::CORNERS * (count - 1));
+    let runs = (1..=seeds).map(|count| (count, run(of_corner(count), world::View::default())));
     let found = runs.into_iter().find(|(_, report)| !report.broken.is_empty());
     ottla_core::planted::choose(None);
     found

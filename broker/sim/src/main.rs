@@ -1,26 +1,30 @@
 //! `ottla-sim`: runs seeds, prints what broke and how to see it again.
 
-use ottla_sim::Bug;
+use ottla_sim::nemesis::Fault;
 use ottla_sim::scenario::Scenario;
 use ottla_sim::world::{Report, View};
+use ottla_sim::{ELUSIVE, PLANTED};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 const USAGE: &str = "\
-ottla-sim --seed N [--trace]        run one seed; --trace prints every line
+ottla-sim --seed N [--quiet]        run one seed and print what happens
 ottla-sim --seeds N [--from N]      run N seeds, stop at the first that breaks something
           [--seconds N]             ... or after so many seconds
           [--calm]                  without faults
-ottla-sim --bugs N                  for each mistake made on purpose, how many of N seeds it takes to find it";
+ottla-sim --bugs [--tries N]        for each mistake made on purpose: how many seeds it takes to find it, of the number
+                                    within which it must be found; with N, of N, and those that need not be found too";
 
 #[derive(Debug, Default)]
 struct Arguments {
     from: u64,
     count: u64,
     seconds: Option<u64>,
-    trace: bool,
+    shows: bool,
     calm: bool,
-    bugs: Option<u64>,
+    bugs: bool,
+    tries: Option<u64>,
 }
 
 fn parse() -> Result<Arguments, String> {
@@ -32,14 +36,19 @@ fn parse() -> Result<Arguments, String> {
             value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"))
         };
         match word.as_str() {
-            "--seed" | "--from" => arguments.from = number()?,
+            "--seed" => {
+                arguments.from = number()?;
+                arguments.shows = true;
+            }
+            "--from" => arguments.from = number()?,
             "--seeds" => arguments.count = number()?,
             "--seconds" => {
                 arguments.seconds = Some(number()?);
                 arguments.count = u64::MAX;
             }
-            "--bugs" => arguments.bugs = Some(number()?),
-            "--trace" => arguments.trace = true,
+            "--bugs" => arguments.bugs = true,
+            "--tries" => arguments.tries = Some(number()?),
+            "--quiet" => arguments.shows = false,
             "--calm" => arguments.calm = true,
             _ => return Err(format!("what is {word}?\n{USAGE}")),
         }
@@ -47,33 +56,38 @@ fn parse() -> Result<Arguments, String> {
     Ok(arguments)
 }
 
-fn print_broken(report: &Report) {
-    for line in &report.last_lines {
-        println!("{line}");
+fn print_broken(report: &Report, shown: bool) {
+    if !shown {
+        report.last_lines.iter().for_each(|line| println!("{line}"));
     }
     for broken in &report.broken {
         println!("BROKEN: {broken}");
     }
     println!(
-        "seed {} broke something; see it again with: cargo run -p ottla-sim -- --seed {} --trace",
+        "seed {} broke something; see it again with: cargo run -p ottla-sim -- --seed {}",
         report.seed, report.seed
     );
 }
 
-fn find_bugs(seeds: u64) -> ExitCode {
-    let mut missed = 0;
-    for bug in Bug::FOUND.into_iter().chain(Bug::ELUSIVE) {
-        match ottla_sim::seeds_to_find(bug, seeds) {
-            Some((seed, report)) => {
+fn find_bugs(tries: Option<u64>) -> ExitCode {
+    let mut missed: u64 = 0;
+    let elusive = ELUSIVE.into_iter().map(|(bug, corner)| (bug, corner, 0));
+    for (bug, corner, within) in PLANTED.into_iter().chain(elusive) {
+        let seeds = tries.unwrap_or(within);
+        if seeds == 0 {
+            continue;
+        }
+        match ottla_sim::seeds_to_find(bug, corner, seeds) {
+            Some((count, report)) => {
                 let broken = report.broken.first().map_or("", String::as_str);
                 println!(
-                    "{bug:?}: found by seed {seed} after {} s: {broken}",
-                    report.simulated_us / 1_000_000
+                    "{bug:?}: found by the {count}. of {seeds} seeds of corner {corner}, seed {}: {broken}",
+                    report.seed
                 );
             }
             None => {
-                println!("{bug:?}: NOT FOUND by {seeds} seeds");
-                missed += usize::from(Bug::FOUND.contains(&bug));
+                println!("{bug:?}: NOT FOUND by {seeds} seeds of corner {corner}");
+                missed += u64::from(within > 0);
             }
         }
     }
@@ -88,11 +102,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(seeds) = arguments.bugs {
-        return find_bugs(seeds);
+    if arguments.bugs {
+        return find_bugs(arguments.tries);
     }
     let began = Instant::now();
-    let (mut runs, mut simulated_us, mut events, mut faults) = (0, 0, 0, 0);
+    let (mut runs, mut simulated_us, mut events) = (0, 0, 0);
+    let mut faults: BTreeMap<Fault, u64> = BTreeMap::new();
     for seed in arguments.from..arguments.from.saturating_add(arguments.count) {
         if arguments.seconds.is_some_and(|seconds| began.elapsed().as_secs() >= seconds) {
             break;
@@ -101,27 +116,40 @@ fn main() -> ExitCode {
         if arguments.calm {
             scenario = scenario.without_faults();
         }
-        let report = ottla_sim::run(scenario, View { show: arguments.trace });
+        let report = ottla_sim::run(scenario, View { show: arguments.shows, ..View::default() });
         runs += 1;
         simulated_us += report.simulated_us;
         events += report.events;
-        faults += report.faults;
+        for (fault, times) in &report.faults {
+            *faults.entry(*fault).or_default() += times;
+        }
         if arguments.count == 1 {
             println!(
-                "seed {seed}: {} events, {} records acknowledged, {} consumed, {} faults, trace {:016x}",
-                report.events, report.acknowledged, report.consumed, report.faults, report.trace_hash
+                "seed {seed}: {} events, {} records acknowledged, {} consumed, {} commits, {} of acks=1 lost, \
+                 {} faults, trace {:016x}",
+                report.events,
+                report.acknowledged,
+                report.consumed,
+                report.commits,
+                report.lost_hopes,
+                report.faults.values().sum::<u64>(),
+                report.trace_hash
             );
         }
         if !report.broken.is_empty() {
-            print_broken(&report);
+            print_broken(&report, arguments.shows);
             return ExitCode::FAILURE;
         }
     }
     let real = began.elapsed().as_secs_f64();
     println!(
-        "{runs} runs, {faults} faults, {events} events: {} simulated seconds in {real:.1} s ({:.0} per second)",
+        "{runs} runs, {} faults, {events} events: {} simulated seconds in {real:.1} s ({:.0} per second)",
+        faults.values().sum::<u64>(),
         simulated_us / 1_000_000,
         simulated_us as f64 / 1e6 / real.max(1e-9)
     );
+    if arguments.count > 1 {
+        println!("faults: {faults:?}");
+    }
     ExitCode::SUCCESS
 }

@@ -1,10 +1,12 @@
 //! What travels: consensus bytes, and requests with their answers in the words of the machines (not of the wire).
 
+use crate::group_message::{GroupAnswer, GroupRequest};
 use bytes::Bytes;
 use ottla_core::controller;
 use ottla_core::fetch_session::{FetchPartition, PartitionKey, SessionHeader};
 use ottla_core::replication::{EpochEnd, LeaderOffsets};
-use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicId, TopicIdPartition};
+use std::sync::Arc;
 
 /// A message.
 #[derive(Debug, Clone)]
@@ -24,8 +26,10 @@ pub enum Body {
 pub enum Request {
     /// Of the controller.
     Control(Box<controller::Request>),
-    /// Of any broker: who leads what?
+    /// Of any broker: which topics are there, and who leads what?
     Metadata,
+    /// Of a group's coordinator.
+    Group(Box<GroupRequest>),
     /// Of a leader: records.
     Fetch {
         /// Session id and epoch.
@@ -64,8 +68,10 @@ pub enum Answer {
     Failed(ErrorCode),
     /// To `Control`.
     Control(Box<controller::Reply>),
-    /// To `Metadata`: the leaders and their epochs.
-    Metadata(Vec<(TopicIdPartition, BrokerId, LeaderEpoch)>),
+    /// To `Metadata`.
+    Metadata(Arc<Metadata>),
+    /// To `Group`.
+    Group(Box<GroupAnswer>),
     /// To `Fetch`.
     Fetched {
         /// Top-level error.
@@ -94,4 +100,52 @@ pub struct FetchedPartition {
     pub diverging: Option<EpochEnd>,
     /// Batches.
     pub records: Bytes,
+}
+
+/// The cluster as one broker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// The topics.
+    pub topics: Vec<TopicMetadata>,
+    /// The brokers that are there and may get replicas.
+    pub active: Vec<BrokerId>,
+}
+
+/// One topic of [`Metadata`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMetadata {
+    /// Its id.
+    pub id: TopicId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its partitions, by index.
+    pub partitions: Vec<PartitionMetadata>,
+}
+
+impl TopicMetadata {
+    /// Is it the cluster's own, and not for producers and consumers?
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.name.starts_with("__")
+    }
+
+    /// Its partitions with their ids.
+    pub fn with_ids(&self) -> impl Iterator<Item = (TopicIdPartition, &PartitionMetadata)> {
+        (0..)
+            .zip(&self.partitions)
+            .map(|(partition, known)| (TopicIdPartition { topic_id: self.id, partition }, known))
+    }
+}
+
+/// One partition of [`TopicMetadata`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionMetadata {
+    /// Its leader, or none.
+    pub leader: BrokerId,
+    /// The leader's epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// Its replicas.
+    pub replicas: Vec<BrokerId>,
+    /// A reassignment is under way.
+    pub is_moving: bool,
 }

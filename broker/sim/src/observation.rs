@@ -1,6 +1,7 @@
 //! What happened inside the cluster that a checker must know.
 
 use bytes::Bytes;
+use ottla_core::metadata::Image;
 use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 
 /// An event for the checkers. None of the machines sees them.
@@ -39,19 +40,12 @@ pub enum Observation {
         /// In which term.
         term: u64,
     },
-    /// Metadata was applied by a broker: its restart permits.
+    /// A broker has applied a batch of metadata that gives a restart permit.
     Permits {
-        /// The broker that applied.
-        broker: BrokerId,
-        /// At which offset of the metadata log.
-        offset: u64,
-        /// Who may stop.
-        holders: Vec<BrokerId>,
-    },
-    /// A broker stopped under a permit.
-    Stopped {
         /// Who.
         broker: BrokerId,
+        /// The metadata then.
+        image: Box<Image>,
     },
     /// A partition as a broker sees it after it applied metadata.
     Partition {

@@ -43,11 +43,23 @@ pub fn parse(bytes: &Bytes) -> Result<Vec<Parsed>, String> {
         let epoch = LeaderEpoch(batch.header.leader_epoch);
         for record in batch.records(1 << 20).map_err(|error| error.to_string())? {
             let record = record.map_err(|error| error.to_string())?;
-            let value = record.value.as_deref().and_then(value_of).ok_or("a record that nobody has sent")?;
+            let value = match &record.key {
+                Some(key) => internal(key, record.value.as_deref()),
+                None => record.value.as_deref().and_then(value_of).ok_or("a record that nobody has sent")?,
+            };
             parsed.push(Parsed { offset: record.offset, value, epoch });
         }
     }
     Ok(parsed)
+}
+
+/// Records with a key are the cluster's own; they are told apart by what is in them.
+fn internal(key: &[u8], value: Option<&[u8]>) -> Value {
+    let mut hash = 0x811c_9dc5_u32;
+    for byte in key.iter().chain([&u8::from(value.is_some())]).chain(value.unwrap_or_default()) {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    Value { producer: Value::INTERNAL, sequence: hash }
 }
 
 fn value_of(bytes: &[u8]) -> Option<Value> {

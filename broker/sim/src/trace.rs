@@ -25,7 +25,7 @@ impl fmt::Display for Address {
 }
 
 /// One line. Numbers only, so that a run costs little; the words are made when it is shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     /// Simulated microseconds.
     pub at_us: u64,
@@ -82,7 +82,9 @@ impl Trace {
             Address::Client(id) => u64::from(id) << 32,
             Address::Nemesis => u64::MAX,
         });
-        self.mix(line.what.len() as u64);
+        for byte in line.what.as_bytes() {
+            self.mix(u64::from(*byte));
+        }
         for number in line.numbers {
             self.mix(number as u64);
         }

@@ -2,12 +2,13 @@
 
 mod brokers;
 mod clients;
+mod end;
 mod trouble;
 
 use crate::client::{Client, ClientTimer};
 use crate::invariants::Checkers;
 use crate::message::Body;
-use crate::nemesis::Action;
+use crate::nemesis::Fault;
 use crate::network::Network;
 use crate::node::Timer;
 use crate::oracle::Oracle;
@@ -15,8 +16,8 @@ use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::{Address, Line, Trace};
 use brokers::Slot;
-use ottla_types::{BrokerId, TopicIdPartition};
-use std::collections::BTreeMap;
+use ottla_types::BrokerId;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens next.
 #[derive(Debug)]
@@ -41,7 +42,9 @@ enum Event {
 enum Relief {
     Heal,
     Calm,
+    Hear(i32),
     FastDisk(i32),
+    MendDisk(i32),
 }
 
 /// How a run is to be shown.
@@ -49,6 +52,8 @@ enum Relief {
 pub struct View {
     /// Print every line.
     pub show: bool,
+    /// Keep every line, not only the last ones.
+    pub keep_all: bool,
 }
 
 /// What came out of a run.
@@ -66,8 +71,12 @@ pub struct Report {
     pub acknowledged: u64,
     /// Records read by consumers.
     pub consumed: u64,
-    /// Faults done.
-    pub faults: u64,
+    /// Commits acknowledged to groups.
+    pub commits: u64,
+    /// Records that a leader alone acknowledged (`acks=1`) and that were lost.
+    pub lost_hopes: u64,
+    /// Faults done, by kind.
+    pub faults: BTreeMap<Fault, u64>,
     /// What must never happen and did.
     pub broken: Vec<String>,
     /// The last lines of the trace.
@@ -85,14 +94,18 @@ pub struct World {
     slots: BTreeMap<i32, Slot>,
     broker_ids: Vec<BrokerId>,
     clients: BTreeMap<u32, Client>,
-    partitions: Vec<TopicIdPartition>,
+    /// The topics that are to be made before the clients begin.
+    missing_topics: BTreeSet<&'static str>,
+    /// Brokers that the quorum's messages do not reach.
+    deaf: BTreeSet<i32>,
     oracle: Oracle,
     checkers: Checkers,
     trace: Trace,
     broken: Vec<String>,
+    faults_over: bool,
     winding_up: bool,
     events: u64,
-    faults: u64,
+    faults: BTreeMap<Fault, u64>,
 }
 
 impl World {
@@ -102,7 +115,10 @@ impl World {
         let mut random = Random::new(scenario.seed);
         let network = Network::new(random.fork());
         let broker_ids: Vec<BrokerId> = (1..=scenario.brokers).map(BrokerId).collect();
-        let slots = broker_ids.iter().map(|broker| (broker.0, Slot::new(&mut random))).collect();
+        let slots =
+            broker_ids.iter().map(|broker| (broker.0, Slot::new(&mut random, broker.0 == 1))).collect();
+        let start_us = scenario.start_us;
+        let keep = if view.keep_all { usize::MAX } else { 400 };
         let mut world = Self {
             scenario,
             now_us: 0,
@@ -113,17 +129,20 @@ impl World {
             slots,
             broker_ids,
             clients: BTreeMap::new(),
-            partitions: Vec::new(),
+            missing_topics: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             oracle: Oracle::default(),
             checkers: Checkers::default(),
-            trace: Trace::new(400, view.show),
+            trace: Trace::new(keep, view.show),
             broken: Vec::new(),
+            faults_over: false,
             winding_up: false,
             events: 0,
-            faults: 0,
+            faults: BTreeMap::new(),
         };
+        world.missing_topics = world.topics_to_make();
         for broker in world.broker_ids.clone() {
-            let delay = world.random.below(50_000);
+            let delay = world.random.below(start_us);
             world.schedule(delay, Event::Start { broker: broker.0 });
         }
         world.schedule(100_000, Event::Clients);
@@ -153,6 +172,8 @@ impl World {
             simulated_us: self.now_us,
             acknowledged: self.oracle.acknowledged,
             consumed: self.oracle.consumed,
+            commits: self.oracle.groups.acknowledged,
+            lost_hopes: self.oracle.lost_hopes(),
             faults: self.faults,
             broken: self.broken,
             last_lines: self.trace.last().copied().collect(),
@@ -216,6 +237,9 @@ impl World {
             }
             return;
         }
+        if matches!(to, Address::Broker(broker) if self.deaf.contains(&broker)) {
+            return;
+        }
         for delay in self.network.send(from, to, true) {
             let body = body.clone();
             self.schedule(delay, Event::Deliver { from, to, body });
@@ -226,25 +250,5 @@ impl World {
         let mut all = [0; 4];
         all[..numbers.len()].copy_from_slice(numbers);
         self.trace.add(Line { at_us: self.now_us, who, what, numbers: all });
-    }
-
-    fn act(&mut self, action: Action) {
-        self.faults += 1;
-        match action {
-            Action::Kill(broker, down_us) => self.kill(broker, down_us),
-            Action::PowerLoss(broker, down_us) => self.lose_power(broker, down_us),
-            Action::PowerLossOfAll(down_us) => {
-                for broker in self.broker_ids.clone() {
-                    let more = self.random.below(500_000);
-                    self.lose_power(broker.0, down_us + more);
-                }
-            }
-            Action::Pause(broker, us) => self.pause(broker, us),
-            Action::Cut(one, other, both, us) => self.cut(one, other, both, us),
-            Action::Isolate(broker, us) => self.isolate(broker, us),
-            Action::Storm(us) => self.storm(us),
-            Action::SlowDisk(broker, us) => self.slow_disk(broker, us),
-            Action::Restart(broker, down_us) => self.restart(broker, down_us),
-        }
     }
 }

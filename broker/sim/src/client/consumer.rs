@@ -1,12 +1,14 @@
 //! A consumer of all partitions from their beginning: one fetch at a time, a broker after the other.
 
-use super::{ClientContext, ClientTimer, Routes};
-use crate::message::{Answer, Body, FetchedPartition, Request};
+use super::{ClientContext, ClientTimer, Questions, Routes, want};
+use crate::message::{Answer, FetchedPartition, Request};
 use crate::records::parse;
 use crate::trace::Address;
-use ottla_core::fetch_session::{FetchPartition, PartitionKey, SessionHeader, TopicRef};
-use ottla_types::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use ottla_core::fetch_session::{PartitionKey, SessionHeader, TopicRef};
+use ottla_types::{ErrorCode, Offset, TopicIdPartition};
 use std::collections::BTreeMap;
+
+const TIMEOUT_US: u64 = 1_000_000;
 
 /// A consumer.
 #[derive(Debug)]
@@ -14,20 +16,18 @@ pub struct Consumer {
     positions: BTreeMap<TopicIdPartition, Offset>,
     routes: Routes,
     turn: usize,
-    asked: Option<(u64, Address)>,
-    next_number: u64,
+    questions: Questions<()>,
 }
 
 impl Consumer {
-    /// Consumer `id` of these partitions.
+    /// Consumer `id`.
     #[must_use]
-    pub fn new(id: u32, partitions: &[TopicIdPartition]) -> Self {
+    pub fn new(id: u32) -> Self {
         Self {
-            positions: partitions.iter().map(|&partition| (partition, 0)).collect(),
+            positions: BTreeMap::new(),
             routes: Routes::default(),
             turn: 0,
-            asked: None,
-            next_number: u64::from(id) << 40,
+            questions: Questions::of_client(id),
         }
     }
 
@@ -39,35 +39,30 @@ impl Consumer {
 
     pub(super) fn handle_timer(&mut self, cx: &mut ClientContext<'_>, timer: ClientTimer) {
         match timer {
-            ClientTimer::Next if self.asked.is_none() => self.next(cx),
-            ClientTimer::Deadline(number) if self.asked.is_some_and(|(asked, _)| asked == number) => {
-                self.lost(cx)
-            }
+            ClientTimer::Next | ClientTimer::Again if !self.questions.any(|()| true) => self.next(cx),
+            ClientTimer::Deadline(number) if self.questions.take(number).is_some() => self.lost(cx),
             _ => {}
         }
     }
 
     fn next(&mut self, cx: &mut ClientContext<'_>) {
-        self.next_number += 1;
-        let number = self.next_number;
         self.turn += 1;
         let broker = cx.brokers[self.turn % cx.brokers.len()];
-        let wanted: Vec<_> = self
-            .positions
-            .iter()
-            .filter(|(partition, _)| self.routes.leaders.get(partition) == Some(&broker))
-            .map(|(partition, &offset)| {
-                (
-                    PartitionKey::by_id(partition.topic_id, partition.partition),
-                    want(offset, self.routes.epoch(*partition)),
-                )
+        let led =
+            self.routes.leaders().filter(|(_, leader)| *leader == broker).map(|(partition, _)| partition);
+        let wanted: Vec<_> = led
+            .filter_map(|partition| {
+                let offset = *self.positions.get(&partition)?;
+                let key = PartitionKey::by_id(partition.topic_id, partition.partition);
+                Some((key, want(offset, self.routes.epoch(partition))))
             })
             .collect();
         if wanted.is_empty() || self.turn.is_multiple_of(50) {
-            self.asked = Routes::refresh(cx, number).map(|to| (number, to));
+            if let Some(to) = Routes::anybody(cx) {
+                self.questions.ask(cx, to, Request::Metadata, TIMEOUT_US, ());
+            }
             return;
         }
-        let to = Address::Broker(broker.0);
         let request = Request::Fetch {
             header: SessionHeader::LEGACY,
             partitions: wanted,
@@ -75,9 +70,7 @@ impl Consumer {
             follower: None,
             max_wait_us: 50_000,
         };
-        cx.messages.push((to, Body::Request(number, request)));
-        cx.timers.push((1_000_000, ClientTimer::Deadline(number)));
-        self.asked = Some((number, to));
+        self.questions.ask(cx, Address::Broker(broker.0), request, TIMEOUT_US, ());
     }
 
     pub(super) fn handle_answer(
@@ -86,26 +79,33 @@ impl Consumer {
         from: Address,
         answer: Option<(u64, Answer)>,
     ) {
-        let Some((asked, peer)) = self.asked else { return };
+        let Some((number, answer)) = answer else {
+            if !self.questions.lost(from).is_empty() {
+                self.lost(cx);
+            }
+            return;
+        };
+        if self.questions.take(number).is_none() {
+            return;
+        }
+        let mut pause = 20_000;
         match answer {
-            None if peer == from => self.lost(cx),
-            Some((number, answer)) if number == asked => {
-                self.asked = None;
-                let mut pause = 20_000;
-                match answer {
-                    Answer::Metadata(leaders) => self.routes.take(leaders),
-                    Answer::Fetched { partitions, .. } => {
-                        pause = 2_000;
-                        for (key, partition) in partitions {
-                            self.read(cx, from, &key, &partition);
-                        }
-                    }
-                    _ => {}
+            Answer::Metadata(metadata) => {
+                self.routes.take(&metadata);
+                let topics = self.routes.topics().flat_map(|topic| topic.with_ids());
+                for (partition, _) in topics {
+                    self.positions.entry(partition).or_insert(0);
                 }
-                cx.timers.push((pause, ClientTimer::Next));
+            }
+            Answer::Fetched { partitions, .. } => {
+                pause = 2_000;
+                for (key, partition) in partitions {
+                    self.read(cx, from, &key, &partition);
+                }
             }
             _ => {}
         }
+        cx.after(pause, ClientTimer::Next);
     }
 
     fn read(
@@ -117,49 +117,50 @@ impl Consumer {
     ) {
         let TopicRef::Id(topic_id) = key.topic else { return };
         let id = TopicIdPartition { topic_id, partition: key.partition };
-        match partition.error {
-            ErrorCode::None => {}
-            ErrorCode::OffsetOutOfRange => {
-                let position = self.positions.get(&id).copied().unwrap_or(0);
-                cx.broken
-                    .push(format!("{from} lacks offset {position} of {id:?}, below which all was consumed"));
-            }
-            _ => {
-                self.routes.leaders.remove(&id);
-                return;
-            }
-        }
         let Some(position) = self.positions.get_mut(&id) else { return };
-        match parse(&partition.records) {
-            Ok(records) => {
-                let before = *position;
-                for record in records.iter().filter(|record| record.offset >= before) {
-                    crate::invariants::consumed::check(cx.oracle, id, (*position, *record), &mut cx.broken);
-                    *position = record.offset + 1;
-                    cx.oracle.consumed += 1;
-                }
-                if *position > before {
-                    let numbers = [i64::from(id.partition), before, *position];
-                    cx.trace("p{}: consumes {} to {}", &numbers);
-                }
-            }
-            Err(error) => cx.broken.push(error),
+        let before = *position;
+        match read(cx, from, (id, position), partition) {
+            Ok(count) => cx.oracle.consumed += count,
+            Err(_) => self.routes.forget(id),
+        }
+        if *position > before {
+            let numbers = [i64::from(id.partition), before, *position];
+            cx.trace("p{}: consumes {} to {}", &numbers);
         }
     }
 
     fn lost(&mut self, cx: &mut ClientContext<'_>) {
-        self.asked = None;
-        self.routes.leaders.clear();
-        cx.timers.push((20_000, ClientTimer::Next));
+        self.routes.forget_all();
+        cx.after(20_000, ClientTimer::Next);
     }
 }
 
-fn want(fetch_offset: Offset, current_leader_epoch: LeaderEpoch) -> FetchPartition {
-    FetchPartition {
-        fetch_offset,
-        log_start_offset: -1,
-        max_bytes: 64 << 10,
-        current_leader_epoch,
-        last_fetched_epoch: LeaderEpoch::NONE,
+/// Takes what a fetch brought to a consumer at `position`, checks every record, and says how many there were.
+pub(super) fn read(
+    cx: &mut ClientContext<'_>,
+    from: Address,
+    (id, position): (TopicIdPartition, &mut Offset),
+    fetched: &FetchedPartition,
+) -> Result<u64, ErrorCode> {
+    match fetched.error {
+        ErrorCode::None => {}
+        ErrorCode::OffsetOutOfRange => {
+            let what = format!("{from} lacks offset {position} of {id:?}, below which all was consumed");
+            cx.broken.push(what);
+        }
+        error => return Err(error),
     }
+    let before = *position;
+    let mut count = 0;
+    match parse(&fetched.records) {
+        Ok(records) => {
+            for record in records.iter().filter(|record| record.offset >= before) {
+                crate::invariants::consumed::check(cx.oracle, id, (*position, *record), &mut cx.broken);
+                *position = record.offset + 1;
+                count += 1;
+            }
+        }
+        Err(error) => cx.broken.push(error),
+    }
+    Ok(count)
 }

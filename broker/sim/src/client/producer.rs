@@ -1,12 +1,20 @@
-//! A producer: one batch at a time, sent again until it is acknowledged.
+//! A producer: several batches in flight for each partition, sent again until they are acknowledged.
 
-use super::{ClientContext, ClientTimer, Routes};
-use crate::message::{Answer, Body, Request};
+use super::lane::{Batch, Lane};
+use super::{ClientContext, ClientTimer, Questions, Routes};
+use crate::message::{Answer, Request};
 use crate::oracle::{Promise, Value};
 use crate::records::batch;
 use crate::trace::Address;
-use bytes::Bytes;
 use ottla_types::{ErrorCode, TopicIdPartition};
+use std::collections::BTreeMap;
+
+/// Batches that wait in all before no new one is made.
+const QUEUED: usize = 20;
+/// A partition that is not in the metadata so often is gone.
+const GONE_AFTER: u32 = 10;
+/// A sequence that is wrong so often in a row will never be right.
+const LOST_AFTER: u32 = 150;
 
 /// What kind of producer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +27,10 @@ pub struct ProducerConfig {
     pub pause_us: (u64, u64),
 }
 
-#[derive(Debug)]
-struct Batch {
-    partition: TopicIdPartition,
-    values: Vec<Value>,
-    bytes: Bytes,
-}
-
-#[derive(Debug)]
-enum Asked {
-    Nothing,
-    Metadata(u64, Address),
-    Produce(u64, Address),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Metadata,
+    Produce(TopicIdPartition),
 }
 
 /// A producer.
@@ -38,37 +38,30 @@ enum Asked {
 pub struct Producer {
     id: u32,
     config: ProducerConfig,
-    partitions: Vec<TopicIdPartition>,
     routes: Routes,
     sequence: u32,
-    /// By partition: the next sequence there.
-    sequences: std::collections::BTreeMap<TopicIdPartition, i32>,
-    sending: Option<Batch>,
-    asked: Asked,
-    next_number: u64,
+    lanes: BTreeMap<TopicIdPartition, Lane>,
+    questions: Questions<Purpose>,
 }
 
 impl Producer {
-    /// Producer `id` to these partitions.
+    /// Producer `id`.
     #[must_use]
-    pub fn new(id: u32, config: ProducerConfig, partitions: Vec<TopicIdPartition>) -> Self {
+    pub fn new(id: u32, config: ProducerConfig) -> Self {
         Self {
             id,
             config,
-            partitions,
             routes: Routes::default(),
             sequence: 0,
-            sequences: std::collections::BTreeMap::new(),
-            sending: None,
-            asked: Asked::Nothing,
-            next_number: u64::from(id) << 40,
+            lanes: BTreeMap::new(),
+            questions: Questions::of_client(id),
         }
     }
 
     /// Is a batch on its way that was not acknowledged yet?
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.sending.is_some()
+        self.lanes.values().any(|lane| !lane.queue.is_empty())
     }
 
     /// What kind it is.
@@ -78,50 +71,33 @@ impl Producer {
     }
 
     pub(super) fn handle_timer(&mut self, cx: &mut ClientContext<'_>, timer: ClientTimer) {
-        match (timer, &self.asked) {
-            (ClientTimer::Next, Asked::Nothing) => self.next(cx),
-            (ClientTimer::Deadline(number), Asked::Metadata(asked, _) | Asked::Produce(asked, _))
-                if *asked == number =>
-            {
-                self.lost(cx);
+        match timer {
+            ClientTimer::Next => {
+                if !cx.winding_up {
+                    self.make_batch(cx);
+                    let (from, to) = self.config.pause_us;
+                    let pause = cx.random.within(from..to);
+                    cx.after(pause, ClientTimer::Next);
+                }
+                self.pump(cx);
             }
-            _ => {}
-        }
-    }
-
-    fn next(&mut self, cx: &mut ClientContext<'_>) {
-        if self.sending.is_none() {
-            if cx.winding_up {
-                return;
+            ClientTimer::Again => self.pump(cx),
+            ClientTimer::Deadline(number) => {
+                if let Some(purpose) = self.questions.take(number) {
+                    self.failed(cx, number, purpose);
+                }
             }
-            self.make_batch(cx);
         }
-        let Some(sending) = &self.sending else { return };
-        self.next_number += 1;
-        let number = self.next_number;
-        let Some(&leader) = self.routes.leaders.get(&sending.partition) else {
-            if let Some(to) = Routes::refresh(cx, number) {
-                self.asked = Asked::Metadata(number, to);
-            }
-            return;
-        };
-        let to = Address::Broker(leader.0);
-        let request = Request::Produce {
-            partition: sending.partition,
-            acks: self.config.acks,
-            batch: sending.bytes.clone(),
-        };
-        cx.messages.push((to, Body::Request(number, request)));
-        if self.config.acks == 0 {
-            self.sending = None;
-            return self.pause(cx);
-        }
-        cx.timers.push((2_000_000, ClientTimer::Deadline(number)));
-        self.asked = Asked::Produce(number, to);
     }
 
     fn make_batch(&mut self, cx: &mut ClientContext<'_>) {
-        let Some(&partition) = cx.random.pick(&self.partitions) else { return };
+        let queued: usize = self.lanes.values().map(|lane| lane.queue.len()).sum();
+        let partitions: Vec<_> =
+            self.routes.topics().flat_map(|topic| topic.with_ids()).map(|(id, _)| id).collect();
+        let Some(&partition) = cx.random.pick(&partitions) else { return };
+        if queued >= QUEUED {
+            return;
+        }
         let count = cx.random.within(1..4);
         let values: Vec<Value> = (0..count)
             .map(|_| {
@@ -129,11 +105,49 @@ impl Producer {
                 Value { producer: self.id, sequence: self.sequence }
             })
             .collect();
-        let next = self.sequences.entry(partition).or_insert(0);
-        let producer = self.config.idempotent.then_some((i64::from(self.id), 0, *next));
-        *next += i32::try_from(count).unwrap_or(0);
+        let lane = self.lanes.entry(partition).or_default();
+        let producer = self.config.idempotent.then_some((i64::from(self.id), 0, lane.next_sequence));
+        lane.next_sequence += i32::try_from(count).unwrap_or(0);
         let bytes = batch(&values, producer, crate::node::wall_ms(cx.now_us / 1_000));
-        self.sending = Some(Batch { partition, values, bytes });
+        lane.queue.push_back(Batch { values, bytes, sent: None });
+    }
+
+    /// Sends what may be sent, and asks for leaders that are not known.
+    fn pump(&mut self, cx: &mut ClientContext<'_>) {
+        let mut wants_metadata = self.routes.metadata().topics.is_empty();
+        for (&partition, lane) in &mut self.lanes {
+            let range = lane.sendable();
+            if range.is_empty() {
+                continue;
+            }
+            let Some(to) = self.routes.leader(partition) else {
+                wants_metadata = true;
+                continue;
+            };
+            for index in range {
+                let batch = &mut lane.queue[index];
+                let acks = self.config.acks;
+                let request = Request::Produce { partition, acks, batch: batch.bytes.clone() };
+                if acks == 0 {
+                    self.questions.tell(cx, to, request);
+                    continue;
+                }
+                let purpose = Purpose::Produce(partition);
+                let numbers =
+                    [i64::from(partition.partition), index as i64, i64::from(batch.values[0].sequence)];
+                cx.trace("p{}: sends batch {} in its queue, which begins with value {}", &numbers);
+                batch.sent = Some(self.questions.ask(cx, to, request, 2_000_000, purpose));
+            }
+            if self.config.acks == 0 {
+                lane.queue.clear();
+            }
+        }
+        if wants_metadata
+            && !self.questions.any(|purpose| *purpose == Purpose::Metadata)
+            && let Some(to) = Routes::anybody(cx)
+        {
+            self.questions.ask(cx, to, Request::Metadata, 1_000_000, Purpose::Metadata);
+        }
     }
 
     pub(super) fn handle_answer(
@@ -142,87 +156,116 @@ impl Producer {
         from: Address,
         answer: Option<(u64, Answer)>,
     ) {
-        let (asked, peer, is_produce) = match &self.asked {
-            Asked::Nothing => return,
-            Asked::Metadata(number, peer) => (*number, *peer, false),
-            Asked::Produce(number, peer) => (*number, *peer, true),
+        let Some((number, answer)) = answer else { return self.connection_lost(cx, from) };
+        match (self.questions.take(number), answer) {
+            (Some(Purpose::Produce(partition)), Answer::Produced(base_offset)) => {
+                self.acknowledged(cx, number, partition, base_offset);
+                self.pump(cx);
+            }
+            (Some(Purpose::Produce(partition)), Answer::Failed(code)) => {
+                self.refused(cx, number, partition, code);
+                self.failed(cx, number, Purpose::Produce(partition));
+            }
+            (Some(Purpose::Metadata), Answer::Metadata(metadata)) => {
+                self.routes.take(&metadata);
+                self.drop_gone();
+                cx.after(if self.misses_leaders() { 50_000 } else { 1 }, ClientTimer::Again);
+            }
+            (Some(purpose), _) => self.failed(cx, number, purpose),
+            (None, _) => {}
+        }
+    }
+
+    fn misses_leaders(&self) -> bool {
+        let mut waiting = self.lanes.iter().filter(|(_, lane)| !lane.queue.is_empty());
+        waiting.any(|(partition, _)| self.routes.leader(*partition).is_none())
+    }
+
+    /// A topic that is not in the metadata for long was deleted: nobody waits for its batches any more.
+    fn drop_gone(&mut self) {
+        let known: Vec<_> =
+            self.routes.topics().flat_map(|topic| topic.with_ids()).map(|(id, _)| id).collect();
+        for (partition, lane) in &mut self.lanes {
+            lane.missing = if known.contains(partition) { 0 } else { lane.missing + 1 };
+            if lane.missing > GONE_AFTER && lane.in_flight() == 0 {
+                lane.queue.clear();
+            }
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        cx: &mut ClientContext<'_>,
+        number: u64,
+        partition: TopicIdPartition,
+        base_offset: i64,
+    ) {
+        let Some(sent) = self.lanes.get_mut(&partition).and_then(|lane| lane.acknowledged(number)) else {
+            return;
         };
-        match answer {
-            None if peer == from => self.lost(cx),
-            Some((number, answer)) if number == asked => {
-                self.asked = Asked::Nothing;
-                if is_produce { self.produced(cx, &answer) } else { self.routed(cx, answer) }
+        let numbers = [i64::from(partition.partition), sent.values.len() as i64, base_offset];
+        cx.trace("p{}: {} records acknowledged at {}", &numbers);
+        cx.oracle.acknowledged += sent.values.len() as u64;
+        let promise = Promise { partition, base_offset, values: sent.values };
+        if self.config.acks == -1 {
+            crate::invariants::acknowledged::check(cx.oracle, &promise, &mut cx.broken);
+            cx.oracle.promises.push(promise);
+        } else {
+            cx.oracle.hopes.push(promise);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        cx: &mut ClientContext<'_>,
+        number: u64,
+        partition: TopicIdPartition,
+        code: ErrorCode,
+    ) {
+        let numbers = [i64::from(partition.partition), i64::from(code.code())];
+        cx.trace("p{}: a batch is refused with error {}", &numbers);
+        if code != ErrorCode::OutOfOrderSequenceNumber && code != ErrorCode::UnknownProducerId {
+            return;
+        }
+        // A batch may overtake one that was lost, and a broker that does not know yet that it leads anew may lack
+        // the ones before. Neither lasts.
+        let Some(lane) = self.lanes.get_mut(&partition) else { return };
+        let is_first = lane.queue.front().is_some_and(|first| first.sent == Some(number));
+        lane.out_of_order += u32::from(is_first);
+        if lane.out_of_order > LOST_AFTER {
+            let id = self.id;
+            cx.broken.push(format!("producer {id} is answered {code} again and again: its records are gone"));
+        }
+    }
+
+    fn failed(&mut self, cx: &mut ClientContext<'_>, number: u64, purpose: Purpose) {
+        if let Purpose::Produce(partition) = purpose {
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.failed(number);
             }
-            _ => {}
+            self.routes.forget(partition);
         }
+        cx.after(50_000, ClientTimer::Again);
     }
 
-    fn routed(&mut self, cx: &mut ClientContext<'_>, answer: Answer) {
-        if let Answer::Metadata(leaders) = answer {
-            self.routes.take(leaders);
-        }
-        let knows =
-            self.sending.as_ref().is_some_and(|sending| self.routes.leaders.contains_key(&sending.partition));
-        cx.timers.push((if knows { 1 } else { 50_000 }, ClientTimer::Next));
-    }
-
-    fn produced(&mut self, cx: &mut ClientContext<'_>, answer: &Answer) {
-        match answer {
-            Answer::Produced(base_offset) => {
-                let Some(sent) = self.sending.take() else { return };
-                cx.trace(
-                    "p{}: {} records acknowledged at {}",
-                    &[i64::from(sent.partition.partition), sent.values.len() as i64, *base_offset],
-                );
-                cx.oracle.acknowledged += sent.values.len() as u64;
-                if self.config.acks == -1 {
-                    let promise =
-                        Promise { partition: sent.partition, base_offset: *base_offset, values: sent.values };
-                    crate::invariants::acknowledged::check(cx.oracle, &promise, &mut cx.broken);
-                    cx.oracle.promises.push(promise);
-                }
-                self.pause(cx);
+    fn connection_lost(&mut self, cx: &mut ClientContext<'_>, peer: Address) {
+        for purpose in self.questions.lost(peer) {
+            if let Purpose::Produce(partition) = purpose {
+                self.routes.forget(partition);
             }
-            Answer::Failed(code) => self.refused(cx, *code),
-            _ => self.again(cx, 20_000),
         }
-    }
-
-    fn refused(&mut self, cx: &mut ClientContext<'_>, code: ErrorCode) {
-        cx.trace("a batch is refused with error {}", &[i64::from(code.code())]);
-        if code == ErrorCode::OutOfOrderSequenceNumber || code == ErrorCode::UnknownProducerId {
-            if self.config.acks == -1 {
-                cx.broken.push(format!(
-                    "producer {} with acks=all was answered {code}: its records are gone",
-                    self.id
-                ));
+        let open = &self.questions;
+        for lane in self.lanes.values_mut() {
+            let gone: Vec<u64> = lane
+                .queue
+                .iter()
+                .filter_map(|batch| batch.sent)
+                .filter(|sent| !open.is_open(*sent))
+                .collect();
+            for number in gone {
+                lane.failed(number);
             }
-            // Records that were acknowledged by one broker alone may be lost: begin anew.
-            self.sending = None;
-            self.config.idempotent = false;
-            return self.pause(cx);
         }
-        if let Some(sending) = &self.sending {
-            self.routes.leaders.remove(&sending.partition);
-        }
-        self.again(cx, 50_000);
-    }
-
-    fn lost(&mut self, cx: &mut ClientContext<'_>) {
-        self.asked = Asked::Nothing;
-        if let Some(sending) = &self.sending {
-            self.routes.leaders.remove(&sending.partition);
-        }
-        self.again(cx, 20_000);
-    }
-
-    fn again(&mut self, cx: &mut ClientContext<'_>, after_us: u64) {
-        cx.timers.push((after_us, ClientTimer::Next));
-    }
-
-    fn pause(&mut self, cx: &mut ClientContext<'_>) {
-        let (from, to) = self.config.pause_us;
-        let pause = cx.random.within(from..to);
-        cx.timers.push((pause, ClientTimer::Next));
+        cx.after(20_000, ClientTimer::Again);
     }
 }

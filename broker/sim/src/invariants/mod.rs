@@ -5,12 +5,15 @@ pub mod acks_survive;
 pub mod committed_records;
 pub mod consumed;
 pub mod controller_per_term;
+pub mod groups_recover;
 pub mod isr_of_replicas;
 pub mod leader_per_epoch;
+pub mod metadata_agrees;
 pub mod no_duplicates;
 pub mod one_permit;
 pub mod order;
 pub mod recovers;
+pub mod replica_logs;
 
 use crate::observation::Observation;
 use crate::oracle::Oracle;
@@ -20,7 +23,6 @@ use crate::oracle::Oracle;
 pub struct Checkers {
     controllers: controller_per_term::Controllers,
     partitions: isr_of_replicas::Partitions,
-    permits: one_permit::Permits,
 }
 
 impl Checkers {
@@ -33,6 +35,6 @@ impl Checkers {
         committed_records::check(oracle, observation, broken);
         self.controllers.check(observation, broken);
         self.partitions.check(observation, broken);
-        self.permits.check(observation, broken);
+        one_permit::check(observation, broken);
     }
 }

@@ -11,6 +11,9 @@ pub fn check_metadata(image: &Image, broken: &mut Vec<String>) {
             if partition.leader.is_none() {
                 broken.push(format!("{}-{index} has no leader after the faults", topic.name));
             }
+            if partition.is_reassigning() {
+                broken.push(format!("{}-{index} is still moving after the faults", topic.name));
+            }
             if partition.isr.len() < partition.replicas.len() {
                 broken.push(format!(
                     "{}-{index} has the ISR {:?} of {:?} after the faults",

@@ -1,13 +1,15 @@
 //! What clients ask: who leads what, and to append.
 
 use super::process::WaitingProduce;
-use super::{Context, Process, Role, Timer, wall_ms};
-use crate::message::{Answer, Body};
+use super::{Context, Process, Role, Timer};
+use crate::message::{Answer, Body, Metadata, PartitionMetadata, TopicMetadata};
 use crate::trace::Address;
 use bytes::Bytes;
+use ottla_core::metadata::TopicImage;
 use ottla_core::replication::AckState;
 use ottla_records::RecordBatch;
 use ottla_types::{ErrorCode, Offset, TopicIdPartition};
+use std::sync::Arc;
 
 /// `request.timeout.ms` of producers here.
 const PRODUCE_TIMEOUT_US: u64 = 1_500_000;
@@ -17,15 +19,24 @@ impl Process {
         if !self.online {
             return cx.send(from, Body::Answer(number, Answer::Failed(ErrorCode::BrokerNotAvailable)));
         }
-        let mut leaders = Vec::new();
-        for (&topic_id, topic) in self.image.topics() {
-            for (index, partition) in topic.partitions.iter().enumerate() {
-                let index = i32::try_from(index).unwrap_or(i32::MAX);
-                let id = TopicIdPartition { topic_id, partition: index };
-                leaders.push((id, partition.leader, partition.leader_epoch));
-            }
-        }
-        cx.send(from, Body::Answer(number, Answer::Metadata(leaders)));
+        let partitions = |topic: &TopicImage| {
+            let known = topic.partitions.iter().map(|partition| PartitionMetadata {
+                leader: partition.leader,
+                leader_epoch: partition.leader_epoch,
+                replicas: partition.replicas.clone(),
+                is_moving: partition.is_reassigning(),
+            });
+            known.collect()
+        };
+        let topics = self.image.topics().iter().map(|(&id, topic)| TopicMetadata {
+            id,
+            name: Arc::clone(&topic.name),
+            partitions: partitions(topic),
+        });
+        let active = self.image.brokers().values().filter(|broker| broker.is_active() && !broker.cordoned);
+        let active = active.map(|broker| broker.id).collect();
+        let metadata = Metadata { topics: topics.collect(), active };
+        cx.send(from, Body::Answer(number, Answer::Metadata(Arc::new(metadata))));
     }
 
     pub(super) fn handle_produce(
@@ -51,7 +62,7 @@ impl Process {
         self.wake_fetches(cx, id);
     }
 
-    fn append(
+    pub(super) fn append(
         &mut self,
         cx: &mut Context<'_>,
         id: TopicIdPartition,
@@ -64,7 +75,7 @@ impl Process {
         let batch = RecordBatch::new(batch).map_err(|_| ErrorCode::CorruptMessage)?;
         let appended = replica
             .log
-            .append_as_leader(std::slice::from_ref(&batch), leader.leader_epoch(), wall_ms(cx.now_ms))
+            .append_as_leader(std::slice::from_ref(&batch), leader.leader_epoch(), cx.wall_ms())
             .map_err(|error| error.code())?;
         if !appended.duplicate {
             leader.handle_append(cx.now_ms, replica.log.log_end_offset());

@@ -8,6 +8,7 @@ use ottla_core::controller::{
     self, AskPermit, BrokerHeartbeat, IsrChange, Outcome, PermitAnswer, RegisterBroker, Reply,
 };
 use ottla_core::metadata::{self, ImageDelta, feature};
+use ottla_core::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicId};
 use std::collections::BTreeMap;
 
@@ -63,7 +64,8 @@ impl Process {
     /// Sends what waited for the metadata that is applied now.
     pub(super) fn answer_committed(&mut self, cx: &mut Context<'_>) {
         let applied = self.image.offset();
-        while self.uncommitted.front().is_some_and(|(index, ..)| *index <= applied) {
+        let is_early = planted::is(Bug::AnswerBeforeMetadataIsCommitted);
+        while self.uncommitted.front().is_some_and(|(index, ..)| *index <= applied || is_early) {
             if let Some((_, to, number, answer)) = self.uncommitted.pop_front() {
                 cx.send(to, Body::Answer(number, answer));
             }

@@ -1,6 +1,6 @@
 //! Syncing logs, many appends at a time.
 
-use super::{Context, Process, Role, Timer, wall_ms};
+use super::{Context, Process, Role, Timer};
 use ottla_storage::FlushPlan;
 use ottla_types::TopicIdPartition;
 
@@ -24,14 +24,14 @@ impl Process {
             let flushed = replica.log.flushed_offset();
             return self.synced_to(cx, partition, flushed);
         }
-        match replica.log.flush_plan(wall_ms(cx.now_ms)) {
+        match replica.log.flush_plan(cx.wall_ms()) {
             Ok(Some(plan)) => {
                 replica.syncing = Some(Syncing { number, plan });
                 let delay = cx.sync_us();
                 cx.after(delay, Timer::Flushed(partition, number));
             }
             Ok(None) => {}
-            Err(_) => cx.trace("p{}: the log cannot be synced", &[i64::from(partition.partition)]),
+            Err(_) => cx.disk_failed(partition),
         }
     }
 
@@ -41,9 +41,7 @@ impl Process {
         let Some(done) = replica.syncing.take_if(|syncing| syncing.number == number) else { return };
         if let Err(error) = done.plan.sync() {
             replica.log.flush_failed(&done.plan, &error);
-            cx.trace("p{}: a sync failed, the disk is offline", &[i64::from(partition.partition)]);
-            cx.out.stopped = true;
-            return;
+            return cx.disk_failed(partition);
         }
         replica.log.flushed(&done.plan);
         let flushed = replica.log.flushed_offset();

@@ -1,7 +1,7 @@
 //! Following: one fetch at a time from each leader broker.
 
 use super::replicas::follower_log;
-use super::{Context, Process, Purpose, Replica, Role, wall_ms};
+use super::{Context, Process, Purpose, Replica, Role};
 use crate::message::{Answer, FetchedPartition, Request};
 use ottla_core::fetch_session::{PartitionKey, TopicRef};
 use ottla_core::replication::{
@@ -172,7 +172,7 @@ impl Process {
     ) {
         let (fetched, partition) = came;
         let Some(replica) = self.replicas.get_mut(&id) else { return };
-        let outcome = match replica.log.append_as_follower(partition.records.clone(), wall_ms(cx.now_ms)) {
+        let outcome = match replica.log.append_as_follower(partition.records.clone(), cx.wall_ms()) {
             Ok(_) => {
                 cx.trace("p{}: copied, ends at {}", &[i64::from(id.partition), replica.log.log_end_offset()]);
                 Ok((replica.log.log_end_offset(), replica.log.latest_epoch().unwrap_or(LeaderEpoch::NONE)))
@@ -182,8 +182,12 @@ impl Process {
             }
             Err(_) => Err(AppendFailure::Invalid),
         };
-        if outcome.is_err() {
-            cx.trace("p{}: what was fetched could not be appended", &[i64::from(id.partition)]);
+        match outcome {
+            Err(AppendFailure::Storage) => cx.disk_failed(id),
+            Err(AppendFailure::Invalid) => {
+                cx.trace("p{}: what was fetched could not be appended", &[i64::from(id.partition)]);
+            }
+            Ok(_) => {}
         }
         if let Some(run) = self.fetchers.get_mut(&leader) {
             run.fetcher.handle_appended(cx.now_ms, &id, fetched, outcome);
@@ -199,7 +203,7 @@ impl Process {
         fully: bool,
     ) {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
-        let now = wall_ms(cx.now_ms);
+        let now = cx.wall_ms();
         cx.trace(
             "p{}: truncates from {} to {}",
             &[i64::from(id.partition), replica.log.log_end_offset(), to],
@@ -216,7 +220,10 @@ impl Process {
         let Some(run) = self.fetchers.get_mut(&leader) else { return };
         match done {
             Ok(()) => run.fetcher.handle_log_reset(&id, log),
-            Err(_) => run.fetcher.handle_log_failure(&id),
+            Err(_) => {
+                run.fetcher.handle_log_failure(&id);
+                cx.disk_failed(id);
+            }
         }
     }
 

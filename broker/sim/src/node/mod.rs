@@ -8,6 +8,7 @@ mod control;
 mod fetch;
 mod flush;
 mod follow;
+mod groups;
 mod process;
 mod quorum;
 mod recovery;
@@ -23,7 +24,7 @@ use crate::random::Random;
 use crate::trace::{Address, Line};
 use ottla_storage::Disk;
 use ottla_storage::sim_disk::SimDisk;
-use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, TopicIdPartition};
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, TopicIdPartition};
 use std::sync::Arc;
 
 /// What a node wants to be woken for.
@@ -41,6 +42,8 @@ pub enum Timer {
     ReplicaTick,
     /// A log's sync is through.
     Flushed(TopicIdPartition, u64),
+    /// The log of a partition of groups is read, for the leadership of this epoch.
+    LoadGroups(TopicIdPartition, LeaderEpoch),
     /// A parked fetch is answered with what there is.
     FetchDeadline(u64),
     /// A produce request has waited long enough.
@@ -67,6 +70,8 @@ pub struct Durable {
     pub clean_epoch: BrokerEpoch,
     /// The operating system has not stopped since the logs were written.
     pub page_cache_survived: bool,
+    /// With nothing on its disk it begins a new cluster: the first start of the first broker.
+    pub founds: bool,
 }
 
 /// What one step of a node leads to.
@@ -90,6 +95,8 @@ pub struct Context<'a> {
     pub now_us: u64,
     /// This broker's own clock, milliseconds.
     pub now_ms: u64,
+    /// What its wall clock was set forward, milliseconds.
+    pub clock_step_ms: i64,
     /// Chance.
     pub random: &'a mut Random,
     /// Its disk now.
@@ -115,6 +122,18 @@ impl Context<'_> {
     pub fn sync_us(&mut self) -> u64 {
         let (from, to) = self.disk_speed.sync_us;
         self.random.within(from..to)
+    }
+
+    /// This broker's wall clock: some day in 2024, plus its milliseconds, plus what it was set forward.
+    #[must_use]
+    pub fn wall_ms(&self) -> i64 {
+        wall_ms(self.now_ms) + self.clock_step_ms
+    }
+
+    /// The disk has failed: the process stops, as it cannot know any more what is on it.
+    pub fn disk_failed(&mut self, partition: TopicIdPartition) {
+        self.trace("p{}: the disk failed, the broker stops", &[i64::from(partition.partition)]);
+        self.out.stopped = true;
     }
 
     /// Adds to the trace.

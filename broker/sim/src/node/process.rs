@@ -3,12 +3,13 @@
 use super::fetch::ParkedFetch;
 use super::flush::Syncing;
 use super::follow::FetcherRun;
+use super::groups::Groups;
 use super::{Context, Durable, Timer, TopicSettings};
 use crate::message::{Answer, Body, Request};
 use crate::trace::Address;
 use ottla_core::controller::Controller;
 use ottla_core::fetch_session::{Cache, Limits};
-use ottla_core::metadata::Image;
+use ottla_core::metadata::{Image, NodeId};
 use ottla_core::quorum::{Persist, Quorum};
 use ottla_core::replication::{Ack, AlterPartition, Leader};
 use ottla_storage::{Log, MetadataLog};
@@ -133,12 +134,16 @@ pub struct Process {
     pub(super) fetchers: BTreeMap<BrokerId, FetcherRun>,
     pub(super) sessions: Cache,
     pub(super) parked: BTreeMap<u64, ParkedFetch>,
+    /// By partition of `__consumer_offsets` that it leads.
+    pub(super) groups: BTreeMap<TopicIdPartition, Groups>,
     pub(super) proposals: BTreeMap<TopicIdPartition, AlterPartition>,
     pub(super) proposals_out: bool,
     /// By partition: up to where the checkers were told what is committed.
     pub(super) reported: BTreeMap<TopicIdPartition, Offset>,
     pub(super) peers: Vec<BrokerId>,
     pub(super) permit_epoch: Option<i64>,
+    /// The newest permit that the checkers were told of.
+    pub(super) reported_permit: i64,
     pub(super) questions: BTreeMap<u64, Question>,
     pub(super) next_number: u64,
 }
@@ -161,6 +166,7 @@ impl Process {
         (run, peers): (u64, Vec<BrokerId>),
     ) -> Result<Self, String> {
         let (image, quorum, metadata_log) = super::recovery::recover(cx, id, &durable)?;
+        durable.founds = false;
         let previous_epoch = std::mem::replace(&mut durable.clean_epoch, BrokerEpoch::NONE);
         let limits = Limits { slots: 8, partitions: 1_000, eviction_ms: 120_000 };
         let mut process = Self {
@@ -183,11 +189,13 @@ impl Process {
             fetchers: BTreeMap::new(),
             sessions: Cache::new(limits, cx.random.next_u64()),
             parked: BTreeMap::new(),
+            groups: BTreeMap::new(),
             proposals: BTreeMap::new(),
             proposals_out: false,
             reported: BTreeMap::new(),
             peers,
             permit_epoch: None,
+            reported_permit: 0,
             questions: BTreeMap::new(),
             next_number: run << 32,
         };
@@ -198,6 +206,12 @@ impl Process {
         }
         process.run_quorum(cx);
         Ok(process)
+    }
+
+    /// Its identity in the quorum.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        NodeId::new(self.id, self.durable.directory)
     }
 
     /// The process is gone; this is left.
@@ -238,6 +252,7 @@ impl Process {
         match request {
             Request::Control(request) => self.handle_control(cx, from, number, *request),
             Request::Metadata => self.handle_metadata(cx, from, number),
+            Request::Group(request) => self.handle_group(cx, (from, number), &request),
             Request::Produce { partition, acks, batch } => {
                 self.handle_produce(cx, from, number, partition, (acks, batch));
             }
@@ -292,6 +307,7 @@ impl Process {
             Timer::ControllerTick => self.controller_tick(cx),
             Timer::ReplicaTick => self.replica_tick(cx),
             Timer::Flushed(partition, number) => self.handle_synced(cx, partition, number),
+            Timer::LoadGroups(partition, epoch) => self.load_groups(cx, partition, epoch),
             Timer::FetchDeadline(ticket) => self.answer_parked(cx, ticket),
             Timer::ProduceDeadline(partition, ticket) => self.produce_timed_out(cx, partition, ticket),
             Timer::AnswerDeadline(number) => {

@@ -68,12 +68,15 @@ impl Process {
                 }
             }
             Effect::SaveSnapshot { snapshot, compact_to } => {
-                let now = super::wall_ms(cx.now_ms);
+                let now = cx.wall_ms();
                 let log = &mut self.metadata_log;
                 let saved = log
                     .save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)
                     .and_then(|()| log.compact_to(compact_to, now));
-                if let Err(error) = saved {
+                if self.durable.disk.fails() && saved.is_err() {
+                    cx.trace("a snapshot could not be saved: the broker stops", &[]);
+                    cx.out.stopped = true;
+                } else if let Err(error) = saved {
                     self.broken(cx, &format!("a snapshot could not be saved: {error}"));
                 }
             }
@@ -83,10 +86,9 @@ impl Process {
     /// The disk is done with the last batch for the metadata log.
     pub(super) fn handle_persisted(&mut self, cx: &mut Context<'_>, number: u64) {
         let Some(persist) = self.unwritten.take_if(|persist| persist.number == number) else { return };
-        if let Err(error) = self.write_metadata(&persist, super::wall_ms(cx.now_ms)) {
+        if self.write_metadata(&persist, cx.wall_ms()).is_err() {
             cx.trace("the metadata log failed: the broker stops", &[]);
             cx.out.stopped = true;
-            let _ = error;
             return;
         }
         if !planted::is(Bug::VoteBeforeFlush) {
@@ -126,6 +128,7 @@ impl Process {
                 if let Err(error) = applied {
                     self.broken(cx, &format!("metadata entry {} does not apply: {error}", entry.index));
                 }
+                self.report_permits(cx);
             }
             Payload::Membership(members) => {
                 self.image.set_membership(members.clone());
@@ -135,6 +138,15 @@ impl Process {
                 }
             }
             Payload::Empty => self.image.set_offset(entry.index),
+        }
+    }
+
+    /// Tells the checkers of a permit that was given, with the metadata at that moment.
+    fn report_permits(&mut self, cx: &mut Context<'_>) {
+        let newest = self.image.permits().values().map(|permit| permit.epoch).max().unwrap_or(0);
+        if newest > self.reported_permit {
+            self.reported_permit = newest;
+            cx.observe(Observation::Permits { broker: self.id, image: Box::new(self.image.clone()) });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a process finds when it starts: the metadata log, or a new cluster's.
 
 use super::replicas::DATA_DIR;
-use super::{Context, Durable, wall_ms};
+use super::{Context, Durable};
 use ottla_core::metadata::record::{Cluster, FeatureLevel};
 use ottla_core::metadata::{Image, MetadataRecord, NodeId, feature};
 use ottla_core::quorum::{Config, Quorum, Recovered, StoredEntry, StoredSnapshot};
@@ -10,9 +10,6 @@ use ottla_types::BrokerId;
 
 /// The cluster's id.
 pub const CLUSTER_ID: &str = "simulatedClusterId0000";
-
-/// The broker that begins the cluster.
-const FOUNDER: BrokerId = BrokerId(1);
 
 /// Opens the metadata log and starts the quorum on it.
 pub(super) fn recover(
@@ -23,7 +20,7 @@ pub(super) fn recover(
     let disk = durable.data_disk();
     make_data_dir(&*disk).map_err(|error| format!("no data directory: {error}"))?;
     let log_dir = LogDir::standalone(disk, DATA_DIR.into());
-    let now = wall_ms(cx.now_ms);
+    let now = cx.wall_ms();
     let (mut log, found) = MetadataLog::open(log_dir, durable.page_cache_survived, now)
         .map_err(|error| format!("the metadata log does not open: {error}"))?;
     let node = NodeId::new(id, durable.directory);
@@ -36,7 +33,7 @@ pub(super) fn recover(
             .map(|(index, term, bytes)| StoredEntry { index, term, bytes })
             .collect(),
     };
-    if recovered.is_empty() && id == FOUNDER {
+    if recovered.is_empty() && durable.founds {
         recovered = found_cluster(node, &mut log, now)?;
     }
     let mut image = Image::default();

@@ -1,7 +1,7 @@
 //! Replicas: what the metadata makes of them, and what their leaders decide.
 
 use super::process::REPLICA_TICK_US;
-use super::{Context, Process, Replica, Role, Timer, TopicSettings, wall_ms};
+use super::{Context, Process, Replica, Role, Timer, TopicSettings};
 use crate::message::Answer;
 use crate::observation::Observation;
 use ottla_core::controller::{self, AlteredPartitions, Reply};
@@ -102,10 +102,6 @@ impl Process {
         if !delta.brokers.is_empty() {
             self.apply_brokers(cx);
         }
-        if delta.permits {
-            let holders = self.image.permits().keys().copied().collect();
-            cx.observe(Observation::Permits { broker: self.id, offset: self.image.offset(), holders });
-        }
         self.send_proposals(cx);
     }
 
@@ -148,6 +144,7 @@ impl Process {
                     let high_watermark = leader.high_watermark();
                     replica.role = Role::Follower { leader: BrokerId::NONE, epoch, high_watermark };
                     self.fail_waiting(cx, id, ErrorCode::NotLeaderOrFollower);
+                    self.close_groups(cx, id);
                 }
                 PartitionChange::Stale | PartitionChange::Applied => {
                     if leader.leader_epoch() > before {
@@ -175,10 +172,10 @@ impl Process {
         if !disk.exists(&dir)
             && disk.create_dir(&dir).and_then(|()| disk.sync_dir(DATA_DIR.as_ref())).is_err()
         {
-            cx.trace("p{}: no directory can be made", &[i64::from(id.partition)]);
+            cx.disk_failed(id);
             return false;
         }
-        match Log::open(disk, &dir, Arc::clone(&settings.log), recovery, wall_ms(cx.now_ms)) {
+        match Log::open(disk, &dir, Arc::clone(&settings.log), recovery, cx.wall_ms()) {
             Ok((log, report)) => {
                 let numbers = [i64::from(id.partition), log.log_end_offset(), report.truncated_bytes as i64];
                 cx.trace("p{}: opened, ends at {}, {} bytes cut off", &numbers);
@@ -199,6 +196,10 @@ impl Process {
                 self.replicas.insert(id, replica);
                 true
             }
+            Err(_) if self.durable.disk.fails() => {
+                cx.disk_failed(id);
+                false
+            }
             Err(error) => {
                 self.broken(cx, &format!("the log of {id:?} does not open: {error}"));
                 false
@@ -208,6 +209,7 @@ impl Process {
 
     fn drop_replica(&mut self, cx: &mut Context<'_>, id: TopicIdPartition) {
         self.fail_waiting(cx, id, ErrorCode::NotLeaderOrFollower);
+        self.close_groups(cx, id);
         self.unfollow(id);
         if let Some(replica) = self.replicas.remove(&id) {
             let dir = replica.log.dir().to_owned();
@@ -244,14 +246,14 @@ impl Process {
         let Role::Leader(leader) = &replica.role else { return };
         let epoch = leader.leader_epoch();
         if replica.log.begin_epoch(epoch).is_err() {
-            cx.trace("p{}: the epoch cannot be noted, the disk is offline", &[i64::from(id.partition)]);
-            cx.out.stopped = true;
+            cx.disk_failed(id);
         }
         let numbers =
             [i64::from(id.partition), i64::from(epoch.0), leader.log_end_offset(), leader.high_watermark()];
         cx.trace("p{}: leads in epoch {} from {}, high watermark {}", &numbers);
         let log_end_offset = leader.log_end_offset();
         cx.observe(Observation::Leads { partition: id, broker: self.id, epoch, log_end_offset });
+        self.open_groups(cx, id, epoch);
     }
 
     fn follow(&mut self, cx: &mut Context<'_>, id: TopicIdPartition, to: BrokerId, to_epoch: LeaderEpoch) {
@@ -304,6 +306,7 @@ impl Process {
         if let Some(to) = committed {
             self.note_committed(cx, id, to);
             self.answer_produced(cx, id);
+            self.answer_groups(cx, id);
         }
         self.send_proposals(cx);
     }
@@ -378,6 +381,7 @@ impl Process {
             self.fetch_more(cx, leader);
         }
         self.send_proposals(cx);
+        self.tick_groups(cx);
         cx.after(REPLICA_TICK_US, Timer::ReplicaTick);
     }
 }

@@ -5,6 +5,7 @@ use crate::message::Body;
 use crate::node::{Context, DiskSpeed, Durable, Outbox, Process, Timer, address};
 use crate::random::Random;
 use crate::trace::Address;
+use ottla_core::planted::{self, Bug};
 use ottla_storage::sim_disk::SimDisk;
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, Uuid};
 
@@ -26,19 +27,17 @@ pub(super) struct Slot {
     drift_ppm: u64,
     /// Start again so long after it stopped by itself.
     restart_us: Option<u64>,
+    clock_step_ms: i64,
+    /// Its syncs fail.
+    disk_is_broken: bool,
+    /// It was taken out of the cluster.
+    is_retired: bool,
 }
 
 impl Slot {
-    pub fn new(random: &mut Random) -> Self {
-        let directory = DirectoryId(Uuid::from_u64_pair(random.next_u64(), random.next_u64()));
-        let durable = Durable {
-            disk: SimDisk::new(random.next_u64()),
-            directory,
-            clean_epoch: BrokerEpoch::NONE,
-            page_cache_survived: false,
-        };
+    pub fn new(random: &mut Random, founds: bool) -> Self {
         Self {
-            durable: Some(durable),
+            durable: Some(empty_disk(random, founds)),
             process: None,
             run: 0,
             paused_until_us: 0,
@@ -46,6 +45,9 @@ impl Slot {
             skew_us: random.below(5_000_000),
             drift_ppm: random.below(500),
             restart_us: None,
+            clock_step_ms: 0,
+            disk_is_broken: false,
+            is_retired: false,
         }
     }
 
@@ -56,12 +58,52 @@ impl Slot {
     pub fn process(&self) -> Option<&Process> {
         self.process.as_deref()
     }
+
+    pub fn process_mut(&mut self) -> Option<&mut Process> {
+        self.process.as_deref_mut()
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.is_retired
+    }
+
+    /// It runs, now.
+    pub fn is_up(&self, now_us: u64) -> bool {
+        self.process.is_some() && self.paused_until_us <= now_us && !self.disk_is_broken
+    }
+
+    pub fn step_clock(&mut self, ms: i64) {
+        self.clock_step_ms += ms;
+    }
+
+    fn disk(&self) -> Option<SimDisk> {
+        let durable = self.durable.as_ref().or_else(|| self.process().map(Process::durable))?;
+        Some(durable.disk.clone())
+    }
+}
+
+fn empty_disk(random: &mut Random, founds: bool) -> Durable {
+    let directory = DirectoryId(Uuid::from_u64_pair(random.next_u64(), random.next_u64()));
+    Durable {
+        disk: SimDisk::new(random.next_u64()),
+        directory,
+        clean_epoch: BrokerEpoch::NONE,
+        page_cache_survived: false,
+        founds,
+    }
 }
 
 impl World {
     pub(super) fn start(&mut self, broker: i32) {
         let Some(slot) = self.slots.get_mut(&broker) else { return };
+        if slot.disk_is_broken {
+            return self.schedule(300_000, Event::Start { broker });
+        }
+        if slot.is_retired {
+            return;
+        }
         let Some(durable) = slot.durable.take() else { return };
+        let clock_step_ms = slot.clock_step_ms;
         slot.run += 1;
         slot.restart_us = None;
         let (run, now_ms, disk_speed) = (slot.run, slot.clock_ms(self.now_us), slot.disk_speed);
@@ -71,6 +113,7 @@ impl World {
         let mut cx = Context {
             now_us: self.now_us,
             now_ms,
+            clock_step_ms,
             random: &mut random,
             disk_speed,
             out: &mut out,
@@ -93,11 +136,13 @@ impl World {
         let mut random = self.random.fork();
         let Some(slot) = self.slots.get_mut(&broker) else { return };
         let (now_ms, disk_speed) = (slot.clock_ms(self.now_us), slot.disk_speed);
+        let clock_step_ms = slot.clock_step_ms;
         let Some(process) = slot.process.as_mut() else { return };
         let mut out = Outbox::default();
         let mut cx = Context {
             now_us: self.now_us,
             now_ms,
+            clock_step_ms,
             random: &mut random,
             disk_speed,
             out: &mut out,
@@ -160,9 +205,19 @@ impl World {
     fn end_process(&mut self, broker: i32) -> bool {
         let Some(slot) = self.slots.get_mut(&broker) else { return false };
         let Some(process) = slot.process.take() else { return false };
+        let epoch = process.epoch;
         let mut durable = process.into_durable();
-        durable.disk.crash_process();
-        durable.page_cache_survived = true;
+        if slot.disk_is_broken {
+            // After a sync that failed nobody knows what is still in memory.
+            durable.disk.crash_machine();
+            durable.page_cache_survived = false;
+        } else {
+            durable.disk.crash_process();
+            durable.page_cache_survived = true;
+        }
+        if planted::is(Bug::EveryStopIsClean) {
+            durable.clean_epoch = epoch;
+        }
         slot.durable = Some(durable);
         slot.paused_until_us = 0;
         let dead = Address::Broker(broker);
@@ -188,9 +243,13 @@ impl World {
         let Some(slot) = self.slots.get_mut(&broker) else { return };
         // Nobody tells the peers.
         let Some(process) = slot.process.take() else { return };
+        let epoch = process.epoch;
         let mut durable = process.into_durable();
         durable.disk.crash_machine();
-        durable.page_cache_survived = false;
+        durable.page_cache_survived = planted::is(Bug::TrustAfterPowerLoss);
+        if planted::is(Bug::EveryStopIsClean) {
+            durable.clean_epoch = epoch;
+        }
         slot.durable = Some(durable);
         slot.paused_until_us = 0;
         self.note(Address::Broker(broker), "loses power, back after {} us", &[down_us as i64]);
@@ -219,11 +278,48 @@ impl World {
         }
     }
 
+    pub(super) fn set_broken_disk(&mut self, broker: i32, is_broken: bool) {
+        let Some(slot) = self.slots.get_mut(&broker) else { return };
+        slot.disk_is_broken = is_broken;
+        if let Some(disk) = slot.disk() {
+            disk.fail_syncs(is_broken);
+        }
+    }
+
+    /// The process ends, and the next one finds an empty disk.
+    pub(super) fn wipe(&mut self, broker: i32, down_us: u64) {
+        self.note(Address::Broker(broker), "loses its disk, back after {} us", &[down_us as i64]);
+        self.end_process(broker);
+        let new = empty_disk(&mut self.random, false);
+        let Some(slot) = self.slots.get_mut(&broker) else { return };
+        slot.durable = Some(new);
+        self.schedule(down_us, Event::Start { broker });
+    }
+
+    /// The process ends for good.
+    pub(super) fn retire(&mut self, broker: BrokerId) {
+        let holds = self.newest_image().is_none_or(|image| image.partitions_of(broker).next().is_some());
+        if holds || !self.broker_ids.contains(&broker) {
+            return;
+        }
+        self.note(address(broker), "is retired", &[]);
+        self.end_process(broker.0);
+        self.broker_ids.retain(|known| *known != broker);
+        if let Some(slot) = self.slots.get_mut(&broker.0) {
+            slot.is_retired = true;
+        }
+    }
+
     /// Lets everybody run who stands still.
     pub(super) fn resume_all(&mut self) {
         for slot in self.slots.values_mut() {
             slot.paused_until_us = 0;
             slot.disk_speed = FAST_DISK;
+            if std::mem::take(&mut slot.disk_is_broken)
+                && let Some(disk) = slot.disk()
+            {
+                disk.fail_syncs(false);
+            }
         }
     }
 }

@@ -1,33 +1,46 @@
-//! The clients: the one who makes the topic, then those who use it.
+//! The clients: the one who makes the topics, then those who use them.
 
 use super::{Event, World};
-use crate::client::{Client, ClientContext, ClientTimer, Consumer, Producer};
+use crate::client::{
+    Administrator, Client, ClientContext, ClientTimer, Consumer, Member, Producer, Protocol,
+};
+use crate::group_message::{OFFSETS_TOPIC, TOPIC};
 use crate::message::{Answer, Body, Request};
 use crate::trace::Address;
 use ottla_core::controller::{self, CreateTopic, Reply};
-use ottla_types::TopicIdPartition;
+use ottla_types::ErrorCode;
+use std::collections::BTreeSet;
 
-/// The topic.
-const TOPIC: &str = "t";
+/// Partitions of `__consumer_offsets`.
+const OFFSETS_PARTITIONS: i32 = 2;
 
 impl World {
-    /// Asks every broker to make the topic until the one in control has; then the clients begin.
-    pub(super) fn begin_clients(&mut self) {
-        if !self.partitions.is_empty() {
-            return;
-        }
+    pub(super) fn topics_to_make(&self) -> BTreeSet<&'static str> {
+        let has_groups = self.scenario.members != (0, 0);
+        [Some(TOPIC), has_groups.then_some(OFFSETS_TOPIC)].into_iter().flatten().collect()
+    }
+
+    fn topic_configs(&self) -> Vec<(String, Option<String>)> {
         let min = self.scenario.min_insync_replicas.to_string();
         let mut configs = vec![("min.insync.replicas".to_owned(), Some(min))];
         if self.scenario.flush {
             configs.push(("flush.messages".to_owned(), Some("1".to_owned())));
         }
-        let topic = CreateTopic {
-            partitions: self.scenario.partitions,
+        configs
+    }
+
+    /// Asks every broker to make the topics until the one in control has; then the clients begin.
+    pub(super) fn begin_clients(&mut self) {
+        if self.missing_topics.is_empty() {
+            return;
+        }
+        let topics = self.missing_topics.iter().map(|&name| CreateTopic {
+            partitions: if name == OFFSETS_TOPIC { OFFSETS_PARTITIONS } else { self.scenario.partitions },
             replication_factor: self.scenario.replication_factor,
-            configs,
-            ..CreateTopic::with_defaults(TOPIC)
-        };
-        let request = controller::Request::CreateTopics { topics: vec![topic], validate_only: false };
+            configs: self.topic_configs(),
+            ..CreateTopic::with_defaults(name)
+        });
+        let request = controller::Request::CreateTopics { topics: topics.collect(), validate_only: false };
         for broker in self.broker_ids.clone() {
             let body = Body::Request(1, Request::Control(Box::new(request.clone())));
             self.send(Address::Nemesis, Address::Broker(broker.0), body);
@@ -38,30 +51,42 @@ impl World {
     pub(super) fn admin_answer(&mut self, _from: Address, body: Body) {
         let Body::Answer(1, Answer::Control(reply)) = body else { return };
         let Reply::CreateTopics(results) = *reply else { return };
-        for (_, result) in results {
-            let Ok(created) = result else { continue };
-            if self.partitions.is_empty() {
-                self.partitions = (0..created.partitions)
-                    .map(|partition| TopicIdPartition { topic_id: created.topic_id, partition })
-                    .collect();
-                self.note(Address::Nemesis, "the topic is made", &[]);
+        for (name, result) in results {
+            let is_made = match &result {
+                Ok(_) => true,
+                Err(error) => error.code == ErrorCode::TopicAlreadyExists,
+            };
+            let was_missing = is_made && self.missing_topics.remove(&*name);
+            if was_missing && self.missing_topics.is_empty() {
+                self.note(Address::Nemesis, "the topics are made", &[]);
                 self.make_clients();
             }
         }
     }
 
     fn make_clients(&mut self) {
-        let mut next = 1;
+        let mut clients = Vec::new();
+        let id = |clients: &Vec<Client>| u32::try_from(clients.len() + 1).unwrap_or(u32::MAX);
         for config in self.scenario.producers.clone() {
-            let producer = Producer::new(next, config, self.partitions.clone());
-            self.clients.insert(next, Client::Producer(Box::new(producer)));
-            next += 1;
+            clients.push(Client::Producer(Box::new(Producer::new(id(&clients), config))));
         }
         for _ in 0..self.scenario.consumers {
-            self.clients.insert(next, Client::Consumer(Box::new(Consumer::new(next, &self.partitions))));
-            next += 1;
+            clients.push(Client::Consumer(Box::new(Consumer::new(id(&clients)))));
         }
-        for client in 1..next {
+        let (classic, consumer) = self.scenario.members;
+        for _ in 0..classic {
+            clients.push(Client::Member(Box::new(Member::new(id(&clients), "classic", Protocol::Classic))));
+        }
+        for _ in 0..consumer {
+            clients.push(Client::Member(Box::new(Member::new(id(&clients), "modern", Protocol::Consumer))));
+        }
+        if self.scenario.duties.any() {
+            let configs = self.topic_configs();
+            let administrator = Administrator::new(id(&clients), self.scenario.duties, configs);
+            clients.push(Client::Administrator(Box::new(administrator)));
+        }
+        for (client, made) in (1..).zip(clients) {
+            self.clients.insert(client, made);
             let delay = self.random.below(20_000);
             self.schedule(delay, Event::Client { client, timer: ClientTimer::Next });
         }
@@ -80,11 +105,13 @@ impl World {
             timers: Vec::new(),
             lines: Vec::new(),
             broken: Vec::new(),
+            retired: None,
             who: Address::Client(id),
+            faults_over: self.faults_over,
             winding_up: self.winding_up,
         };
         step(client, &mut cx);
-        let ClientContext { messages, timers, lines, broken, .. } = cx;
+        let ClientContext { messages, timers, lines, broken, retired, .. } = cx;
         for line in lines {
             self.trace.add(line);
         }
@@ -94,6 +121,9 @@ impl World {
         }
         for (delay, timer) in timers {
             self.schedule(delay, Event::Client { client: id, timer });
+        }
+        if let Some(broker) = retired {
+            self.retire(broker);
         }
     }
 }

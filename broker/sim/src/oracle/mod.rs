@@ -1,5 +1,9 @@
 //! What clients were promised and what they saw, kept outside the system.
 
+mod groups;
+
+pub use groups::{Groups, Owner};
+
 use crate::records::{Parsed, parse};
 use bytes::Bytes;
 use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
@@ -12,6 +16,11 @@ pub struct Value {
     pub producer: u32,
     /// Counts up.
     pub sequence: u32,
+}
+
+impl Value {
+    /// The sender of the cluster's own records.
+    pub const INTERNAL: u32 = u32::MAX;
 }
 
 /// A committed record.
@@ -43,6 +52,10 @@ pub struct Oracle {
     pub committed: BTreeMap<TopicIdPartition, Vec<Committed>>,
     /// What was acknowledged with `acks=all`.
     pub promises: Vec<Promise>,
+    /// What was acknowledged by a leader alone (`acks=1`).
+    pub hopes: Vec<Promise>,
+    /// What groups were promised.
+    pub groups: Groups,
     /// The partitions' leaders by epoch.
     pub leaders: BTreeMap<(TopicIdPartition, LeaderEpoch), BrokerId>,
     /// How many records were acknowledged, whatever the acks.
@@ -56,6 +69,17 @@ impl Oracle {
     #[must_use]
     pub fn of(&self, partition: TopicIdPartition) -> &[Committed] {
         self.committed.get(&partition).map_or(&[], Vec::as_slice)
+    }
+
+    /// Records that a leader alone acknowledged and that are not where it said.
+    #[must_use]
+    pub fn lost_hopes(&self) -> u64 {
+        let is_lost = |promise: &&Promise| {
+            let mut broken = Vec::new();
+            crate::invariants::acknowledged::check(self, promise, &mut broken);
+            !broken.is_empty()
+        };
+        self.hopes.iter().filter(is_lost).map(|promise| promise.values.len() as u64).sum()
     }
 
     /// Takes over what a leader calls committed.

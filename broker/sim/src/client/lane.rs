@@ -1,0 +1,107 @@
+//! What a producer has for one partition: batches in order, some of them on their way.
+
+use crate::oracle::Value;
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// `max.in.flight.requests.per.connection` of producers here.
+pub(super) const IN_FLIGHT: usize = 5;
+
+/// A batch.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub values: Vec<Value>,
+    pub bytes: Bytes,
+    /// The request it is on its way with.
+    pub sent: Option<u64>,
+}
+
+/// The batches for one partition.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub queue: VecDeque<Batch>,
+    pub next_sequence: i32,
+    /// A batch failed or was overtaken: nothing is sent before all answers are in, and then from the first on again.
+    pub holds: bool,
+    /// How often it was not in the metadata, in a row.
+    pub missing: u32,
+    /// A batch was acknowledged. The first one goes alone: a broker that does not know the producer takes any sequence, so
+    /// that a later batch would pass one that was refused for a moment (as with Kafka).
+    pub is_known: bool,
+    /// How often the broker found the sequence wrong, in a row.
+    pub out_of_order: u32,
+}
+
+impl Lane {
+    pub fn in_flight(&self) -> usize {
+        self.queue.iter().filter(|batch| batch.sent.is_some()).count()
+    }
+
+    /// The batches that may go now: their indexes.
+    pub fn sendable(&mut self) -> std::ops::Range<usize> {
+        let in_flight = self.in_flight();
+        if in_flight == 0 {
+            self.holds = false;
+        }
+        if self.holds {
+            return 0..0;
+        }
+        // Those on their way are the first, as nothing is sent past one that failed.
+        let most = if self.is_known { IN_FLIGHT } else { 1 };
+        in_flight..self.queue.len().min(most).max(in_flight)
+    }
+
+    /// The request is over without success.
+    pub fn failed(&mut self, number: u64) {
+        self.holds = true;
+        if let Some(batch) = self.queue.iter_mut().find(|batch| batch.sent == Some(number)) {
+            batch.sent = None;
+        }
+    }
+
+    /// The request was answered with success: its batch.
+    pub fn acknowledged(&mut self, number: u64) -> Option<Batch> {
+        self.out_of_order = 0;
+        self.is_known = true;
+        let index = self.queue.iter().position(|batch| batch.sent == Some(number))?;
+        // Answers come in order: those to the ones before are lost. A broker knows the last five batches again.
+        self.holds |= index > 0;
+        self.queue.remove(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(batches: usize) -> Lane {
+        let batch = || Batch { values: Vec::new(), bytes: Bytes::new(), sent: None };
+        Lane { queue: (0..batches).map(|_| batch()).collect(), is_known: true, ..Lane::default() }
+    }
+
+    fn send(lane: &mut Lane, from: u64) {
+        for (number, index) in (from..).zip(lane.sendable()) {
+            lane.queue[index].sent = Some(number);
+        }
+    }
+
+    #[test]
+    fn five_batches_are_on_their_way_at_most() {
+        let mut lane = lane(8);
+        send(&mut lane, 1);
+        assert_eq!(lane.in_flight(), 5);
+        assert!(lane.acknowledged(1).is_some());
+        assert_eq!(lane.sendable(), 4..5);
+    }
+
+    #[test]
+    fn after_a_failure_everything_waits_and_goes_again_in_order() {
+        let mut lane = lane(3);
+        send(&mut lane, 1);
+        lane.failed(2);
+        assert!(lane.acknowledged(1).is_some());
+        assert!(lane.sendable().is_empty());
+        lane.failed(3);
+        assert_eq!(lane.sendable(), 0..2);
+    }
+}
