@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::{Controller, Outcome, Reply};
+use crate::metadata::feature;
 use crate::metadata::record::FeatureLevel;
 use ottla_types::ErrorCode;
 use std::collections::BTreeSet;
@@ -83,6 +84,12 @@ impl Controller {
             return invalid("No broker supports this feature.".to_owned());
         }
         let current = self.image.feature(name);
+        if name == feature::METADATA_VERSION && level < current {
+            return invalid(
+                "Records of the present level may be in the metadata log, which older brokers cannot read."
+                    .to_owned(),
+            );
+        }
         match update.upgrade_type {
             UpgradeType::Upgrade if level < current => {
                 invalid("Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.".to_owned())

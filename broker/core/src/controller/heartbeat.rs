@@ -25,6 +25,9 @@ pub struct BrokerHeartbeat {
     pub offline_directories: Vec<DirectoryId>,
     /// Whether it wants new replicas; `None` leaves it as it is.
     pub cordoned: Option<bool>,
+    /// Version of its software, for people; empty: as before.
+    #[serde(default)]
+    pub software_version: String,
 }
 
 /// What the controller makes of it.
@@ -57,6 +60,9 @@ impl Controller {
         let id = broker.id;
         if let Some(session) = self.sessions.get_mut(id) {
             session.heard(now_ms, request.metadata_offset);
+            if session.software_version != request.software_version && !request.software_version.is_empty() {
+                session.software_version.clone_from(&request.software_version);
+            }
         }
         let mut draft = self.draft();
         self.change_directories(&mut draft, &broker, &request.offline_directories);

@@ -4,8 +4,13 @@
 //! change. Every registered broker gets the log; one, three or five of them vote, never more than there are. A node
 //! whose broker is not registered, or is registered with another disk, goes. Invariants: a node votes only after it
 //! has caught up as a learner; a voter that can be spared goes only after the one that takes its place votes.
+//!
+//! A broker that is cordoned and holds no replica is on its way out of the cluster: it does not vote, so that nothing
+//! of the cluster is on it when it goes; unless that is true of all. A broker that somebody barred does not vote
+//! either, and one that somebody wants votes before others.
 
-use crate::metadata::{Image, Membership, NodeId};
+use crate::metadata::record::Preference;
+use crate::metadata::{BrokerImage, Image, Membership, NodeId};
 use crate::quorum::{Member, MembershipChange, Status};
 use ottla_types::limits;
 use std::collections::BTreeSet;
@@ -17,48 +22,106 @@ const CAUGHT_UP_ENTRIES: u64 = 100;
 #[must_use]
 pub fn plan(image: &Image, membership: &Membership, status: &Status) -> Option<MembershipChange> {
     let leader = status.leader?;
-    let registered: BTreeSet<NodeId> = image.brokers().values().map(|broker| broker.node()).collect();
-    let active: BTreeSet<NodeId> =
-        image.brokers().values().filter(|broker| !broker.fenced).map(|broker| broker.node()).collect();
-    let is_up = |node: &NodeId| {
-        status.members.iter().any(|member| member.node == *node && is_caught_up(member, status))
-    };
-
-    if let Some(new) = registered.iter().find(|node| !membership.contains(**node)) {
+    let nodes = Nodes::of(image);
+    let voters = &membership.voters;
+    if let Some(new) = nodes.registered.iter().find(|node| !membership.contains(**node)) {
         return Some(MembershipChange::AddLearner(*new));
     }
-    if let Some(gone) = membership.learners.iter().find(|node| !registered.contains(*node)) {
+    if let Some(gone) = membership.learners.iter().find(|node| !nodes.registered.contains(*node)) {
         return Some(MembershipChange::Remove(*gone));
     }
-    let gone: Vec<NodeId> = membership
-        .voters
-        .iter()
-        .copied()
-        .filter(|node| !registered.contains(node) && *node != leader)
-        .collect();
-    let candidate = membership.learners.iter().copied().find(|node| active.contains(node) && is_up(node));
-    let wanted = voters_for(registered.len());
-    let staying = membership.voters.len() - gone.len();
+    let staying = voters.iter().filter(|node| nodes.may_vote(**node)).count();
+    let candidate = nodes.candidate(membership, status);
+    let wanted = voters_for(nodes.registered.len() - nodes.leaving.len());
     if let Some(candidate) = candidate.filter(|_| staying < wanted) {
         return Some(MembershipChange::AddVoter(candidate));
     }
-    if let Some(gone) = gone.first() {
+    let mut others = voters.iter().copied().filter(|node| *node != leader);
+    if let Some(gone) = others.clone().find(|node| !nodes.registered.contains(node)) {
         // Whoever does not exist any more can only stand in the way of a majority.
-        return Some(MembershipChange::Remove(*gone));
+        return Some(MembershipChange::Remove(gone));
     }
-    if membership.voters.len() > wanted {
-        let spare = membership.voters.iter().copied().filter(|node| *node != leader);
-        // The dead before the living, the high ids before the low.
-        let spare = spare.max_by_key(|node| (!active.contains(node), *node));
-        return spare.map(MembershipChange::AddLearner);
+    if nodes.is_off(leader) && staying > 0 {
+        // It hands over first (see `successor`); who leads then sends it away.
+        return None;
     }
-    let dead = membership.voters.iter().copied().find(|node| *node != leader && !active.contains(node));
-    let has_no_majority_to_lose = membership.voters.len() > 2;
-    match (dead, candidate) {
-        // One is away for longer than a session, and another could vote: it does, and then there is one too many.
-        (Some(_), Some(candidate)) if has_no_majority_to_lose => Some(MembershipChange::AddVoter(candidate)),
-        _ => None,
+    if let Some(barred) = others.clone().find(|node| nodes.barred.contains(node)) {
+        return Some(MembershipChange::AddLearner(barred));
     }
+    if voters.len() > wanted {
+        return others.max_by_key(|node| nodes.expendability(*node)).map(MembershipChange::AddLearner);
+    }
+    let candidate = candidate?;
+    // Whoever comes makes one too many, and then the most expendable goes.
+    let is_dead = |node: &NodeId| !nodes.active.contains(node);
+    let has_majority_to_spare = voters.len() > 2;
+    let replaces_dead = has_majority_to_spare && others.clone().any(|node| is_dead(&node));
+    let is_wanted_more =
+        nodes.wanted.contains(&candidate) && others.any(|node| !nodes.wanted.contains(&node));
+    (replaces_dead || is_wanted_more).then_some(MembershipChange::AddVoter(candidate))
+}
+
+/// The nodes of the registered brokers, by what follows from the image for their votes.
+struct Nodes {
+    registered: BTreeSet<NodeId>,
+    /// Not fenced, and may vote.
+    active: BTreeSet<NodeId>,
+    /// Nothing is left on them and nothing new comes to them.
+    leaving: BTreeSet<NodeId>,
+    /// Somebody said that they should not vote.
+    barred: BTreeSet<NodeId>,
+    /// Somebody said that they should.
+    wanted: BTreeSet<NodeId>,
+}
+
+impl Nodes {
+    fn of(image: &Image) -> Self {
+        let those = |is: &dyn Fn(&BrokerImage) -> bool| -> BTreeSet<NodeId> {
+            let brokers = image.brokers().values().filter(|broker| is(broker));
+            brokers.map(|broker| broker.node()).collect()
+        };
+        let mut leaving = those(&|broker| broker.cordoned && image.replica_count(broker.id) == 0);
+        if leaving.len() == image.brokers().len() {
+            leaving.clear();
+        }
+        let barred = those(&|broker| broker.preference == Preference::Barred);
+        let mut active = those(&|broker| !broker.fenced);
+        active.retain(|node| !leaving.contains(node) && !barred.contains(node));
+        let wanted = those(&|broker| broker.preference == Preference::Wanted);
+        Self { registered: those(&|_| true), active, leaving, barred, wanted }
+    }
+
+    /// It should not vote.
+    fn is_off(&self, node: NodeId) -> bool {
+        self.leaving.contains(&node) || self.barred.contains(&node)
+    }
+
+    fn may_vote(&self, node: NodeId) -> bool {
+        self.registered.contains(&node) && !self.is_off(node)
+    }
+
+    /// The learner that should vote next: one that is wanted before the others.
+    fn candidate(&self, membership: &Membership, status: &Status) -> Option<NodeId> {
+        let learners = membership.learners.iter().copied();
+        let mut fit = learners.filter(|node| self.active.contains(node) && has_caught_up(*node, status));
+        let first = fit.clone().find(|node| self.wanted.contains(node));
+        first.or_else(|| fit.next())
+    }
+
+    /// Those that should not vote before the dead, the dead before the living, the high ids before the low.
+    fn expendability(&self, node: NodeId) -> (bool, bool, bool, NodeId) {
+        (self.is_off(node), !self.active.contains(&node), !self.wanted.contains(&node), node)
+    }
+}
+
+/// To whom the leader should hand over because it should not vote; `None` if it should go on.
+#[must_use]
+pub fn successor(image: &Image, status: &Status) -> Option<NodeId> {
+    let nodes = Nodes::of(image);
+    let leader = status.leader.filter(|leader| nodes.is_off(*leader))?;
+    let others = status.members.iter().filter(|member| member.is_voter && member.node != leader);
+    let fit = others.filter(|member| nodes.may_vote(member.node) && is_caught_up(member, status));
+    fit.max_by_key(|member| (member.matched, std::cmp::Reverse(member.node))).map(|member| member.node)
 }
 
 /// One, three or five, as many as there are brokers for; two brokers have one voter.
@@ -68,6 +131,10 @@ const fn voters_for(brokers: usize) -> usize {
         3..5 => 3,
         _ => limits::VOTERS,
     }
+}
+
+fn has_caught_up(node: NodeId, status: &Status) -> bool {
+    status.members.iter().any(|member| member.node == node && is_caught_up(member, status))
 }
 
 fn is_caught_up(member: &Member, status: &Status) -> bool {

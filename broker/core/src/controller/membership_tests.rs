@@ -1,5 +1,5 @@
 use super::*;
-use crate::metadata::record::{BrokerChange, RegisterBroker, directory_bytes, uuid_bytes};
+use crate::metadata::record::{BrokerChange, RegisterBroker, VotePreference, directory_bytes, uuid_bytes};
 use ottla_types::{BrokerId, DirectoryId, Uuid};
 
 /// A cluster, and the quorum that follows it.
@@ -7,6 +7,8 @@ struct Model {
     image: Image,
     membership: Membership,
     epoch: i64,
+    /// Who leads, if it votes; else whoever comes first.
+    leader: Option<NodeId>,
     /// Who has not caught up.
     behind: BTreeSet<NodeId>,
 }
@@ -17,9 +19,11 @@ impl Model {
             image: Image::default(),
             membership: Membership::default(),
             epoch: 0,
+            leader: None,
             behind: BTreeSet::new(),
         };
         let founder = model.register(0, 0);
+        model.leader = Some(founder);
         model.membership.voters.insert(founder);
         model
     }
@@ -50,16 +54,30 @@ impl Model {
         self.image.replay(&change.into()).unwrap();
     }
 
+    fn cordon(&mut self, id: i32) {
+        let epoch = self.image.broker(BrokerId(id)).unwrap().epoch.0;
+        let change = BrokerChange {
+            broker_id: id,
+            broker_epoch: epoch,
+            cordoned: Some(true),
+            ..BrokerChange::default()
+        };
+        self.image.replay(&change.into()).unwrap();
+    }
+
+    fn prefer(&mut self, id: i32, preference: Preference) {
+        let record = VotePreference { broker_id: id, preference: preference as i32 };
+        self.image.replay(&record.into()).unwrap();
+    }
+
     fn unregister(&mut self, id: i32) {
         let epoch = self.image.broker(BrokerId(id)).unwrap().epoch.0;
         let record = crate::metadata::record::UnregisterBroker { broker_id: id, broker_epoch: epoch };
         self.image.replay(&record.into()).unwrap();
     }
 
-    fn plan(&self) -> Option<MembershipChange> {
-        let leader = *self.membership.voters.first().unwrap();
-        let leader =
-            self.membership.voters.iter().copied().find(|node| node.broker().0 == 0).unwrap_or(leader);
+    fn status(&self) -> Status {
+        let first = *self.membership.voters.first().unwrap();
         let fenced = |node: NodeId| self.image.broker(node.broker()).is_none_or(|broker| broker.fenced);
         let members = self.membership.nodes().map(|node| Member {
             node,
@@ -67,19 +85,27 @@ impl Model {
             matched: if self.behind.contains(&node) { 0 } else { 1000 },
             is_recently_active: !fenced(node),
         });
-        let status = Status {
-            leader: Some(leader),
+        Status {
+            leader: Some(
+                self.leader.filter(|leader| self.membership.voters.contains(leader)).unwrap_or(first),
+            ),
             term: 1,
             committed: 1000,
             last_index: 1000,
             members: members.collect(),
-        };
-        plan(&self.image, &self.membership, &status)
+        }
+    }
+
+    fn plan(&self) -> Option<MembershipChange> {
+        plan(&self.image, &self.membership, &self.status())
     }
 
     /// Does what is planned until nothing is; returns the broker ids of voters and learners.
     fn settle(&mut self) -> (Vec<i32>, Vec<i32>) {
         for _ in 0..50 {
+            if let Some(successor) = successor(&self.image, &self.status()) {
+                self.leader = Some(successor);
+            }
             let Some(change) = self.plan() else {
                 let ids = |nodes: &BTreeSet<NodeId>| {
                     let mut ids: Vec<i32> = nodes.iter().map(|node| node.broker().0).collect();
@@ -168,4 +194,64 @@ fn another_votes_in_place_of_one_that_is_away() {
     let mut wanted = expected;
     wanted.0.sort_unstable();
     assert_eq!(settled, wanted);
+}
+
+#[test]
+fn a_broker_on_its_way_out_does_not_vote_even_if_it_leads() {
+    let mut model = Model::new();
+    for id in 1..5 {
+        model.register(id, 0);
+    }
+    assert_eq!(model.settle(), (vec![0, 1, 2, 3, 4], vec![]));
+    model.cordon(0);
+    let (voters, learners) = model.settle();
+    assert!(voters.len() == 3 && !voters.contains(&0) && learners.contains(&0), "{voters:?}");
+    let second = voters[0];
+    model.cordon(second);
+    let (voters, _) = model.settle();
+    assert!(voters.len() == 3 && !voters.contains(&0) && !voters.contains(&second), "{voters:?}");
+    model.unregister(0);
+    model.unregister(second);
+    let (voters, learners) = model.settle();
+    assert_eq!((voters.len(), learners.len()), (3, 0));
+}
+
+#[test]
+fn the_last_voter_goes_only_after_another_votes() {
+    let mut model = Model::new();
+    model.register(1, 0);
+    assert_eq!(model.settle(), (vec![0], vec![1]));
+    model.cordon(0);
+    assert_eq!(model.settle(), (vec![1], vec![0]));
+}
+
+#[test]
+fn brokers_that_are_all_cordoned_go_on_voting() {
+    let mut model = Model::new();
+    for id in 1..3 {
+        model.register(id, 0);
+    }
+    (0..3).for_each(|id| model.cordon(id));
+    assert_eq!(model.settle(), (vec![0, 1, 2], vec![]));
+}
+
+#[test]
+fn who_is_barred_does_not_vote_and_who_is_wanted_votes_before_others() {
+    let mut model = Model::new();
+    for id in 1..4 {
+        model.register(id, 0);
+    }
+    let (voters, learners) = model.settle();
+    assert_eq!((voters.len(), learners.len()), (3, 1));
+    model.prefer(learners[0], Preference::Wanted);
+    let (voters, _) = model.settle();
+    assert!(voters.len() == 3 && voters.contains(&learners[0]), "{voters:?}");
+    // Barring the leader makes it hand over; another takes its place.
+    model.prefer(0, Preference::Barred);
+    let (voters, learners) = model.settle();
+    assert_eq!((voters, learners), (vec![1, 2, 3], vec![0]));
+    model.prefer(1, Preference::Barred);
+    assert_eq!(model.settle(), (vec![2, 3], vec![0, 1]), "nobody else may");
+    model.prefer(1, Preference::None);
+    assert_eq!(model.settle(), (vec![1, 2, 3], vec![0]));
 }

@@ -12,6 +12,7 @@
 mod alter_configs;
 mod alter_partition;
 mod configs;
+mod describe;
 mod directories;
 mod draft;
 mod elect;
@@ -20,6 +21,7 @@ mod features;
 mod group_configs;
 mod heartbeat;
 pub mod membership;
+mod move_away;
 mod partition;
 mod permits;
 mod producer_ids;
@@ -33,9 +35,11 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod voting;
 
 pub use alter_configs::{AlterConfig, AlterOp, ReplaceConfigs};
 pub use alter_partition::{AlteredPartitions, IsrChange, PartitionState};
+pub use describe::BrokerSession;
 pub use directories::{AssignReplicas, AssignedReplicas};
 pub use elect::ElectionType;
 pub use error::ApiError;
@@ -124,7 +128,9 @@ impl Controller {
     fn dispatch(&mut self, now_ms: u64, request: Request) -> Outcome {
         match request {
             Request::RegisterBroker(request) => self.register_broker(now_ms, request),
-            Request::UnregisterBroker { broker } => self.unregister_broker(broker),
+            Request::UnregisterBroker { broker, only_if_unused } => {
+                self.unregister_broker(broker, only_if_unused)
+            }
             Request::BrokerHeartbeat(request) => self.heartbeat(now_ms, &request),
             Request::SuspectBroker { broker, epoch } => {
                 self.suspect(now_ms, broker, epoch);
@@ -153,6 +159,10 @@ impl Controller {
             Request::CordonBroker { broker, cordoned } => self.cordon(broker, cordoned),
             Request::AskPermit(request) => self.ask_permit(now_ms, &request),
             Request::ReleasePermit { broker, epoch } => self.release_permit(now_ms, broker, epoch),
+            Request::PreferVoter { broker, directory, preference } => {
+                self.prefer_voter(broker, directory, preference)
+            }
+            Request::DescribeSessions => self.describe_sessions(now_ms),
             Request::AllocateProducerIds { broker, epoch } => self.allocate_producer_ids(broker, epoch),
         }
     }

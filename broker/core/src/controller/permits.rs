@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::{Controller, Outcome, Reply};
 use crate::metadata::record::{EndOfPermit, EndPermit, GrantPermit};
 use crate::metadata::{Image, Permit, TopicImage};
-use crate::permit::{self, Ask, Decision, End, ImageView, PermitView, Reasons};
+use crate::permit::{self, Ask, Decision, End, ImageView, PermitView, Reasons, Unsparable};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
 
 /// Somebody asks whether a broker may stop.
@@ -22,6 +22,9 @@ pub struct AskPermit {
     pub dry_run: bool,
     /// Who asks and why, for people.
     pub reason: String,
+    /// What to do about partitions with one replica, if not what the policy says.
+    #[serde(default)]
+    pub single_replica: Option<Unsparable>,
 }
 
 /// The answer.
@@ -34,11 +37,13 @@ pub enum PermitAnswer {
         /// What `force` has overridden.
         overridden: Reasons,
     },
-    /// It may stop already.
+    /// It may stop already, and for the whole time from now on.
     Held {
         /// The permit.
         epoch: i64,
     },
+    /// It holds no replica and no vote: nobody misses it.
+    NotNeeded,
     /// It may not.
     Refused(Reasons),
 }
@@ -49,13 +54,13 @@ const LONGEST_MS: i64 = 24 * 3_600_000;
 impl Controller {
     pub(super) fn ask_permit(&mut self, now_ms: u64, request: &AskPermit) -> Outcome {
         let ask = Ask { broker: request.broker, broker_epoch: request.broker_epoch, force: request.force };
-        let decision =
-            self.with_view(&self.image, |view| permit::decide(view, &self.rules.permit_policy, ask));
+        let mut policy = self.rules.permit_policy;
+        policy.single_replica = request.single_replica.unwrap_or(policy.single_replica);
+        let decision = self.with_view(&self.image, |view| permit::decide(view, &policy, ask));
         let (broker_epoch, overridden) = match decision {
-            Decision::Held { epoch } => return Outcome::reply(Reply::Permit(PermitAnswer::Held { epoch })),
-            Decision::Refuse(reasons) => {
-                return Outcome::reply(Reply::Permit(PermitAnswer::Refused(reasons)));
-            }
+            Decision::NotNeeded => return Outcome::reply(Reply::Permit(PermitAnswer::NotNeeded)),
+            Decision::Held { epoch } => return self.hold_permit(now_ms, request, epoch),
+            Decision::Refuse(reasons) => return self.refuse_permit(request, &policy, reasons),
             Decision::Grant { broker_epoch, overridden } => (broker_epoch, overridden),
         };
         if request.dry_run {
@@ -76,6 +81,26 @@ impl Controller {
         });
         let outcome = self.finish(draft, Reply::Permit(PermitAnswer::Granted { epoch, overridden }));
         self.observe_permits(now_ms);
+        outcome
+    }
+
+    /// Who asks again holds on: the permit has the whole time from now on.
+    fn hold_permit(&mut self, now_ms: u64, request: &AskPermit, epoch: i64) -> Outcome {
+        let reply = Reply::Permit(PermitAnswer::Held { epoch });
+        let held = self.image.permits().get(&request.broker).filter(|held| held.epoch == epoch).cloned();
+        let Some(held) = held.filter(|_| !request.dry_run) else { return Outcome::reply(reply) };
+        let duration_ms = request.duration_ms.clamp(1, LONGEST_MS);
+        let mut draft = self.draft();
+        draft.push(GrantPermit {
+            broker_id: held.broker_id.0,
+            broker_epoch: held.broker_epoch.0,
+            permit_epoch: epoch,
+            duration_ms,
+            forced: held.forced,
+            reason: held.reason,
+        });
+        let outcome = self.finish(draft, reply);
+        self.permit_deadlines.renew(now_ms, epoch, duration_ms.unsigned_abs());
         outcome
     }
 
@@ -114,6 +139,11 @@ impl Controller {
         let permits = self.image.permits().values();
         let durations = permits.map(|permit| (permit.epoch, permit.duration_ms.max(0) as u64));
         self.permit_deadlines.observe(now_ms, durations);
+    }
+
+    /// How long a permit that is out still holds.
+    pub(super) fn permit_remaining_ms(&self, now_ms: u64, epoch: i64) -> u64 {
+        self.permit_deadlines.remaining_ms(now_ms, epoch)
     }
 
     fn with_view<T>(&self, image: &Image, action: impl FnOnce(&ImageView<'_>) -> T) -> T {

@@ -30,7 +30,7 @@ impl Controller {
         self.finish(draft, Reply::Reassign(results))
     }
 
-    fn reassign_one(
+    pub(super) fn reassign_one(
         &self,
         draft: &mut Draft,
         of: &TopicPartition,

@@ -31,6 +31,9 @@ pub struct RegisterBroker {
     pub previous_epoch: BrokerEpoch,
     /// It wants no new replicas.
     pub cordoned: bool,
+    /// Version of its software, for people.
+    #[serde(default)]
+    pub software_version: String,
 }
 
 impl Controller {
@@ -64,6 +67,9 @@ impl Controller {
             sweep::leave(&mut draft, &self.rules, id, cause);
         }
         self.sessions.begin(id, epoch, now_ms);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.software_version = request.software_version;
+        }
         self.finish(draft, Reply::RegisterBroker(Ok(epoch)))
     }
 
@@ -130,13 +136,17 @@ impl Controller {
         Ok(())
     }
 
-    /// Takes a broker out of the cluster.
-    pub(super) fn unregister_broker(&mut self, id: BrokerId) -> Outcome {
+    /// Takes a broker out of the cluster; with `only_if_unused` not if it runs, holds replicas or votes.
+    pub(super) fn unregister_broker(&mut self, id: BrokerId, only_if_unused: bool) -> Outcome {
         let Some(known) = self.image.broker(id).cloned() else {
             let message = format!("Broker ID {id} is not currently registered");
             let error = ApiError::new(ErrorCode::BrokerIdNotRegistered, message);
             return Outcome::reply(Reply::UnregisterBroker(Err(error)));
         };
+        if let Some(use_of_it) = only_if_unused.then(|| self.use_of(&known)).flatten() {
+            let error = ApiError::new(ErrorCode::InvalidRequest, format!("Broker {id} {use_of_it}"));
+            return Outcome::reply(Reply::UnregisterBroker(Err(error)));
+        }
         let mut draft = self.draft();
         draft.push(record::UnregisterBroker { broker_id: id.0, broker_epoch: known.epoch.0 });
         sweep::leave(&mut draft, &self.rules, id, Cause::Gone);
@@ -149,6 +159,18 @@ impl Controller {
         }
         self.sessions.end(id);
         self.finish(draft, Reply::UnregisterBroker(Ok(())))
+    }
+
+    /// What the cluster still uses a broker for, in words.
+    fn use_of(&self, broker: &BrokerImage) -> Option<String> {
+        let replicas = self.image.replica_count(broker.id);
+        if replicas > 0 {
+            return Some(format!("holds {replicas} replicas: move them away first (ottla cluster drain)."));
+        }
+        if self.image.membership().voters.contains(&broker.node()) {
+            return Some("votes in the metadata quorum: cordon it, and another takes its place.".to_owned());
+        }
+        (!broker.fenced).then(|| "still runs: stop it first, or it registers again.".to_owned())
     }
 
     /// Keeps new replicas away from a broker, or not any more.

@@ -2,6 +2,7 @@
 
 use super::alter_configs::{AlterConfig, ReplaceConfigs};
 use super::alter_partition::{AlteredPartitions, IsrChange};
+use super::describe::BrokerSession;
 use super::directories::{AssignReplicas, AssignedReplicas};
 use super::elect::ElectionType;
 use super::error::ApiError;
@@ -11,8 +12,9 @@ use super::permits::{AskPermit, PermitAnswer};
 use super::reassign::Reassignment;
 use super::registration::RegisterBroker;
 use super::topics::{CreateTopic, CreatedTopic, Deleted, GrowTopic, TopicRef};
+use crate::metadata::record::Preference;
 use crate::metadata::{ConfigResource, MetadataRecord};
-use ottla_types::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, TopicId, TopicPartition};
 use std::ops::Range;
 
 /// What a controller can be asked.
@@ -24,6 +26,9 @@ pub enum Request {
     UnregisterBroker {
         /// Which.
         broker: BrokerId,
+        /// Not if it runs, holds replicas or votes.
+        #[serde(default)]
+        only_if_unused: bool,
     },
     /// A broker says that it is there.
     BrokerHeartbeat(BrokerHeartbeat),
@@ -115,6 +120,17 @@ pub enum Request {
         /// Which.
         epoch: i64,
     },
+    /// A broker should vote in the metadata quorum, or should not.
+    PreferVoter {
+        /// Which.
+        broker: BrokerId,
+        /// The directory of its metadata log.
+        directory: DirectoryId,
+        /// Whether it should.
+        preference: Preference,
+    },
+    /// What does the controller know of the brokers that is not in the metadata?
+    DescribeSessions,
     /// A broker needs producer ids.
     AllocateProducerIds {
         /// Which.
@@ -159,6 +175,10 @@ pub enum Reply {
     Permit(PermitAnswer),
     /// The permit is given back.
     ReleasePermit(Result<(), ApiError>),
+    /// It is noted; the voters follow.
+    PreferVoter(Result<(), ApiError>),
+    /// For each registered broker, by id.
+    Sessions(Vec<BrokerSession>),
     /// The ids that belong to the broker now.
     ProducerIds(Result<Range<i64>, ApiError>),
 }

@@ -16,6 +16,8 @@ pub(super) struct Session {
     pub metadata_offset: u64,
     /// How far its controlled shutdown is.
     pub shutdown: Shutdown,
+    /// Version of its software; empty if not known.
+    pub software_version: String,
 }
 
 /// How far a controlled shutdown is.
@@ -44,6 +46,7 @@ impl Sessions {
             suspect_since_ms: None,
             metadata_offset: 0,
             shutdown: Shutdown::None,
+            software_version: String::new(),
         };
         self.by_broker.insert(id, session);
     }

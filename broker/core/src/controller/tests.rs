@@ -13,6 +13,7 @@ mod large;
 mod permits;
 mod reassign;
 mod topics;
+mod voting;
 
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 
@@ -51,6 +52,7 @@ fn registration(id: i32) -> RegisterBroker {
         metadata_directory: directory(id),
         previous_epoch: BrokerEpoch::NONE,
         cordoned: false,
+        software_version: String::new(),
     }
 }
 
@@ -63,6 +65,7 @@ fn heartbeat(controller: &Controller, id: i32) -> BrokerHeartbeat {
         want_shutdown: false,
         offline_directories: Vec::new(),
         cordoned: None,
+        software_version: "1.2.3".into(),
     }
 }
 

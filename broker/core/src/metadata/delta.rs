@@ -111,6 +111,9 @@ impl ImageDelta {
             Kind::BrokerChange(change) => {
                 self.brokers.insert(BrokerId(change.broker_id));
             }
+            Kind::VotePreference(said) => {
+                self.brokers.insert(BrokerId(said.broker_id));
+            }
             Kind::Topic(topic) => {
                 self.topics_created.insert(topic_id(&topic.topic_id)?);
             }

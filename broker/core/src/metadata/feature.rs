@@ -8,7 +8,11 @@ pub const METADATA_VERSION: &str = "ottla.metadata.version";
 pub const METADATA_VERSION_MIN: i32 = 1;
 
 /// The highest level of [`METADATA_VERSION`] that this version can run at. Level 1: the records of tags 1 to 13.
-pub const METADATA_VERSION_MAX: i32 = 1;
+/// Level 2: [`super::record::VotePreference`].
+pub const METADATA_VERSION_MAX: i32 = 2;
+
+/// The level from which on it may be recorded who should vote.
+pub const VOTE_PREFERENCES: i32 = 2;
 
 use super::record::FeatureRange;
 

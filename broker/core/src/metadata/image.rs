@@ -6,7 +6,7 @@
 
 use super::config::ConfigResource;
 use super::membership::{Membership, NodeId};
-use super::record::{Endpoint, FeatureRange};
+use super::record::{Endpoint, FeatureRange, Preference};
 use imbl::{OrdMap, OrdSet, Vector};
 use ottla_types::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, ProducerId, TopicId, TopicIdPartition,
@@ -64,6 +64,8 @@ pub struct BrokerImage {
     pub directories: Vec<DirectoryId>,
     /// The directory that holds its metadata log.
     pub metadata_directory: DirectoryId,
+    /// Whether it should vote in the metadata quorum.
+    pub preference: Preference,
 }
 
 impl BrokerImage {

@@ -14,7 +14,7 @@ use ottla_types::{BrokerId, DirectoryId, TopicId, Uuid};
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MetadataRecord {
     /// What it says; `None` only while a record of a newer version is being decoded.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub kind: Option<Kind>,
 }
 
@@ -60,6 +60,8 @@ kinds! {
     "12" GrantPermit,
     /// That permission is over.
     "13" EndPermit,
+    /// Somebody said whether a broker should vote in the metadata quorum. From level 2 on.
+    "14" VotePreference,
 }
 
 /// Who this cluster is; the first record of its log.
@@ -376,6 +378,41 @@ pub struct EndPermit {
     /// Why.
     #[prost(enumeration = "EndOfPermit", tag = "3")]
     pub cause: i32,
+}
+
+/// Somebody said whether a broker should vote in the metadata quorum; it holds until the broker is unregistered.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct VotePreference {
+    /// The broker.
+    #[prost(int32, tag = "1")]
+    pub broker_id: i32,
+    /// What was said.
+    #[prost(enumeration = "Preference", tag = "2")]
+    pub preference: i32,
+}
+
+/// Whether a broker should vote.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    prost::Enumeration,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[repr(i32)]
+pub enum Preference {
+    /// Nobody has said anything.
+    None = 0,
+    /// Before others.
+    Wanted = 1,
+    /// Never.
+    Barred = 2,
 }
 
 /// Why a permit ended.

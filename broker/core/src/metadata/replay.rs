@@ -9,7 +9,7 @@ use super::image::{BrokerImage, Image, PartitionImage, Permit, TopicImage};
 use super::membership::Membership;
 use super::record::{
     BrokerChange, Config, Kind, MetadataRecord, Partition, PartitionChange, PartitionChanges, Partitions,
-    RegisterBroker, RemoveTopic,
+    Preference, RegisterBroker, RemoveTopic, VotePreference,
 };
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -40,6 +40,9 @@ pub enum ReplayError {
     /// A partition that does not exist, or a new one that leaves a gap.
     #[error("topic {0} has no place for partition {1}")]
     NoPartition(TopicId, i32),
+    /// Something else than whether a broker should vote.
+    #[error("{0} does not say whether a broker should vote")]
+    NoPreference(i32),
     /// A resource that cannot have settings.
     #[error("resource type {0} has no settings")]
     NoResource(i32),
@@ -50,7 +53,7 @@ impl ReplayError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            ReplayError::UnknownKind => ErrorCode::UnsupportedVersion,
+            ReplayError::UnknownKind | ReplayError::NoPreference(_) => ErrorCode::UnsupportedVersion,
             _ => ErrorCode::CorruptMessage,
         }
     }
@@ -144,6 +147,7 @@ impl Image {
                 self.last_permit_epoch = self.last_permit_epoch.max(permit.epoch);
                 self.permits.insert(permit.broker_id, permit);
             }
+            Kind::VotePreference(said) => self.prefer_voter(said)?,
             Kind::EndPermit(end) => {
                 let id = BrokerId(end.broker_id);
                 if self.permits.get(&id).is_some_and(|permit| permit.epoch == end.permit_epoch) {
@@ -166,7 +170,9 @@ impl Image {
         };
         let mut online = directories(&record.directories)?;
         online.sort_unstable();
+        let before = self.brokers.get(&BrokerId(record.broker_id));
         let broker = BrokerImage {
+            preference: before.map_or(Preference::None, |before| before.preference),
             id: BrokerId(record.broker_id),
             epoch: BrokerEpoch(record.broker_epoch),
             incarnation_id: uuid(&record.incarnation_id)?,
@@ -200,6 +206,16 @@ impl Image {
             broker.directories = directories(online)?;
             broker.directories.sort_unstable();
         }
+        self.brokers.insert(id, Arc::new(broker));
+        Ok(())
+    }
+
+    fn prefer_voter(&mut self, said: &VotePreference) -> Result<(), ReplayError> {
+        let id = BrokerId(said.broker_id);
+        let unknown = ReplayError::NoBroker(id, BrokerEpoch::NONE);
+        let mut broker = (**self.brokers.get(&id).ok_or(unknown)?).clone();
+        broker.preference =
+            Preference::try_from(said.preference).map_err(|_| ReplayError::NoPreference(said.preference))?;
         self.brokers.insert(id, Arc::new(broker));
         Ok(())
     }

@@ -5,8 +5,9 @@ use super::config::ConfigResource;
 use super::image::{BrokerImage, Image, PartitionImage, TopicImage};
 use super::membership::{Membership, NodeId};
 use super::record::{
-    Cluster, Config, FeatureLevel, GrantPermit, MetadataRecord, Partition, Partitions, ProducerIds,
-    RegisterBroker, Topic, broker_list, directory_bytes, topic_id_bytes, uuid_bytes,
+    Cluster, Config, FeatureLevel, GrantPermit, MetadataRecord, Partition, Partitions, Preference,
+    ProducerIds, RegisterBroker, Topic, VotePreference, broker_list, directory_bytes, topic_id_bytes,
+    uuid_bytes,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -77,6 +78,11 @@ impl Image {
             records.push(FeatureLevel { name: name.as_ref().into(), level }.into());
         }
         records.extend(self.brokers.values().map(broker_record));
+        let preferences = self.brokers.values().filter(|broker| broker.preference != Preference::None);
+        records.extend(preferences.map(|broker| {
+            let preference = broker.preference as i32;
+            MetadataRecord::from(VotePreference { broker_id: broker.id.0, preference })
+        }));
         for topic in self.topics.values() {
             topic_records(topic, &mut records);
         }

@@ -18,7 +18,7 @@ fn broker(id: i32, epoch: i64) -> RegisterBroker {
         broker_epoch: epoch,
         incarnation_id: uuid_bytes(Uuid::from_u128(epoch as u128)),
         endpoints: vec![Endpoint { listener: "L".into(), host: "h".into(), port: 9, security_protocol: 0 }],
-        features: feature::supported(),
+        features: vec![FeatureRange { name: feature::METADATA_VERSION.into(), min: 1, max: 1 }],
         rack: (id % 2 == 0).then(|| "even".to_owned()),
         fenced: true,
         in_controlled_shutdown: false,
@@ -54,6 +54,7 @@ enum Step {
     Ids(i64),
     Grant(i32),
     End(i32),
+    Prefer(i32, i32),
 }
 
 fn brokers_of(ids: Vec<i32>) -> Brokers {
@@ -93,6 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..9i64).prop_map(Step::Ids),
         (0..5i32).prop_map(Step::Grant),
         (0..5i32).prop_map(Step::End),
+        (0..5i32, 0..3i32).prop_map(|(id, preference)| Step::Prefer(id, preference)),
     ]
 }
 
@@ -163,6 +165,9 @@ fn records(image: &Image, step: Step) -> Vec<MetadataRecord> {
             }
             .into(),
         ],
+        Step::Prefer(id, preference) => {
+            known(id).map(|_| VotePreference { broker_id: id, preference }.into()).into_iter().collect()
+        }
         Step::End(id) => image
             .permits()
             .get(&BrokerId(id))
@@ -280,6 +285,47 @@ fn the_first_versions_bytes_are_still_read() {
     let stored = include_bytes!("fixtures/format-1.bin");
     assert_eq!(decode(Bytes::from_static(stored)).unwrap(), all);
     assert_eq!(encode(&all), Bytes::from_static(stored));
+}
+
+/// A batch of records of level 2, as that level's first version wrote it.
+#[test]
+fn the_bytes_of_level_2_are_still_read() {
+    let all: Vec<MetadataRecord> = vec![
+        broker(1, 3).into(),
+        VotePreference { broker_id: 1, preference: Preference::Barred as i32 }.into(),
+        GrantPermit {
+            broker_id: 1,
+            broker_epoch: 3,
+            permit_epoch: 4,
+            duration_ms: 5,
+            forced: true,
+            reason: "r".into(),
+        }
+        .into(),
+        EndPermit { broker_id: 1, permit_epoch: 4, cause: EndOfPermit::Released as i32 }.into(),
+    ];
+    let stored = include_bytes!("fixtures/level-2.bin");
+    assert_eq!(decode(Bytes::from_static(stored)).unwrap(), all);
+    assert_eq!(encode(&all), Bytes::from_static(stored));
+}
+
+#[test]
+fn a_preference_outlives_a_restart_and_ends_with_the_broker() {
+    let mut image = Image::default();
+    let preference = |image: &Image| image.broker(BrokerId(1)).unwrap().preference;
+    let barred = VotePreference { broker_id: 1, preference: Preference::Barred as i32 };
+    let unknown = ReplayError::NoBroker(BrokerId(1), BrokerEpoch::NONE);
+    assert_eq!(image.replay(&barred.clone().into()), Err(unknown));
+    image.replay(&broker(1, 3).into()).unwrap();
+    image.replay(&barred.into()).unwrap();
+    image.replay(&broker(1, 4).into()).unwrap();
+    assert_eq!(preference(&image), Preference::Barred);
+    assert_eq!(Image::from_snapshot(image.to_snapshot()).unwrap(), image);
+    let newer = VotePreference { broker_id: 1, preference: 3 };
+    assert_eq!(image.replay(&newer.into()), Err(ReplayError::NoPreference(3)));
+    image.replay(&UnregisterBroker { broker_id: 1, broker_epoch: 4 }.into()).unwrap();
+    image.replay(&broker(1, 5).into()).unwrap();
+    assert_eq!(preference(&image), Preference::None);
 }
 
 #[test]

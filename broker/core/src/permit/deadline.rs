@@ -20,6 +20,17 @@ impl Deadlines {
         self.ends_ms = ends_ms;
     }
 
+    /// The permit's whole time begins anew.
+    pub fn renew(&mut self, now_ms: u64, epoch: i64, duration_ms: u64) {
+        self.ends_ms.insert(epoch, now_ms.saturating_add(duration_ms));
+    }
+
+    /// How long the permit still holds; 0 if it is over or not known.
+    #[must_use]
+    pub fn remaining_ms(&self, now_ms: u64, epoch: i64) -> u64 {
+        self.ends_ms.get(&epoch).map_or(0, |end| end.saturating_sub(now_ms))
+    }
+
     /// Has the permit's time passed?
     #[must_use]
     pub fn has_passed(&self, now_ms: u64, epoch: i64) -> bool {
@@ -46,6 +57,17 @@ mod tests {
         assert!(deadlines.has_passed(110, 1));
         assert!(!deadlines.has_passed(110, 2));
         assert_eq!(deadlines.poll_timeout(), Some(110));
+    }
+
+    #[test]
+    fn a_renewed_permit_has_its_whole_time_again() {
+        let mut deadlines = Deadlines::default();
+        deadlines.observe(10, [(1, 100)]);
+        deadlines.renew(100, 1, 50);
+        deadlines.observe(120, [(1, 50)]);
+        assert_eq!((deadlines.remaining_ms(120, 1), deadlines.remaining_ms(120, 2)), (30, 0));
+        assert!(!deadlines.has_passed(149, 1));
+        assert!(deadlines.has_passed(150, 1));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, TopicIdPartition};
 
 /// What to do about a partition that no restart of its broker can spare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Unsparable {
     /// Let the broker stop: the partition cannot be written (or read) meanwhile.
     Allow,
@@ -130,6 +130,8 @@ pub enum Decision {
         /// Which permit.
         epoch: i64,
     },
+    /// It holds nothing and does not vote: nobody misses it.
+    NotNeeded,
     /// Not now.
     Refuse(Reasons),
 }
@@ -227,6 +229,9 @@ pub fn decide(view: &impl View, policy: &Policy, ask: Ask) -> Decision {
     {
         return Decision::Held { epoch: own.epoch };
     }
+    if !view.voters().contains(&ask.broker) && !holds_any(view, ask.broker) {
+        return Decision::NotNeeded;
+    }
     // A permit of an earlier registration of the same broker is its own business: it is back, but not caught up.
     let other = permits.iter().find(|permit| {
         permit.holder != ask.broker && !(policy.same_rack && in_one_rack(view, permit.holder, broker))
@@ -242,6 +247,15 @@ pub fn decide(view: &impl View, policy: &Policy, ask: Ask) -> Decision {
     } else {
         Decision::Refuse(reasons)
     }
+}
+
+fn holds_any(view: &impl View, broker: BrokerId) -> bool {
+    let mut holds = false;
+    view.partitions_of(broker, &mut |_| {
+        holds = true;
+        false
+    });
+    holds
 }
 
 fn in_one_rack(view: &impl View, holder: BrokerId, broker: BrokerView<'_>) -> bool {

@@ -186,26 +186,36 @@ fn a_topic_that_grows_is_balanced_with_the_partitions_that_it_has() {
     assert!(sets.iter().all(|set| set == &[BrokerId(2)]));
 }
 
-/// `cargo test --release -p ottla-core placement -- --ignored --nocapture`
+/// The whole size where it is fast, `cargo test --release -p ottla-core placement -- --nocapture`; a tenth of the
+/// partitions otherwise.
 #[test]
-#[ignore = "a measurement"]
-fn a_hundred_brokers_and_a_hundred_thousand_partitions() {
+fn a_hundred_brokers_and_a_hundred_thousand_partitions_are_spread_and_moved_as_few_as_can_be() {
+    let partitions = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
     let first = brokers(90, 3);
     let begin = std::time::Instant::now();
-    let sets = place(&first, 100_000, 3, 1).unwrap();
-    println!("place {:?}, spread {:?}", begin.elapsed(), spread(&first, &sets));
+    let before = place(&first, partitions, 3, 1).unwrap();
+    println!("place {:?}", begin.elapsed());
+    assert!(spread(&first, &before).0 <= 1 && spread(&first, &before).1 <= 1);
+    assert!(has_no_repeats(&before));
+
     let all = brokers(100, 3);
     let begin = std::time::Instant::now();
-    let moves = rebalance(&all, &sets, 1);
-    let after = apply(&sets, &moves);
-    println!(
-        "rebalance {:?}, {} partitions, {} replicas, spread {:?}",
-        begin.elapsed(),
-        moves.len(),
-        replicas_moved(&sets, &after),
-        spread(&all, &after)
-    );
+    let after = apply(&before, &rebalance(&all, &before, 1));
+    println!("rebalance {:?}", begin.elapsed());
+    // 34, 33 and 33 brokers in three racks: each rack has one replica of each partition.
+    let in_rack = |rack: &str| all.iter().filter(|broker| broker.rack.as_deref() == Some(rack)).cloned();
+    for rack in ["r0", "r1", "r2"] {
+        assert!(spread(&in_rack(rack).collect::<Vec<_>>(), &after).0 <= 1);
+    }
+    assert!(spread(&all, &after).1 <= 1, "leaders {:?}", spread(&all, &after));
+    let counts = counts(&after);
+    let needed: usize = (90..100).map(|id| counts.get(&id).map_or(0, |count| count.0)).sum();
+    assert_eq!(replicas_moved(&before, &after), needed, "only what the new brokers need moves");
+
     let begin = std::time::Instant::now();
-    let moves = drain(&all, &after, &[BrokerId(7)], 1).unwrap();
-    println!("drain {:?}, {} partitions", begin.elapsed(), moves.len());
+    let drained = apply(&after, &drain(&all, &after, &[BrokerId(7)], 1).unwrap());
+    println!("drain {:?}", begin.elapsed());
+    assert!(has_no_repeats(&drained) && drained.iter().flatten().all(|id| id.0 != 7));
+    let held = after.iter().filter(|set| set.contains(&BrokerId(7))).count();
+    assert_eq!(replicas_moved(&after, &drained), held);
 }

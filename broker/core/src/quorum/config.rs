@@ -23,14 +23,28 @@ pub struct Config {
     pub election_ticks: usize,
     /// Where nobody leads, the next campaign begins after this many ticks, and up to twice as many.
     pub campaign_ticks: usize,
+    /// A snapshot is due when the entries since the last take more bytes than this, or than the last snapshot. An
+    /// eighth of it is kept for nodes that are a little behind.
+    pub snapshot_after_bytes: usize,
 }
+
+/// What [`Config::snapshot_after_bytes`] is unless somebody says otherwise.
+pub const SNAPSHOT_AFTER_BYTES: usize = 4 << 20;
 
 impl Config {
     /// Heartbeats every 100 ms, elections after 1.5 to 3 seconds of silence. A broken connection tells of a dead leader
     /// long before that; silence is also what a busy machine sounds like.
     #[must_use]
     pub const fn new(node: NodeId, seed: u64) -> Self {
-        Self { node, seed, tick_ms: 50, heartbeat_ticks: 2, election_ticks: 30, campaign_ticks: 10 }
+        Self {
+            node,
+            seed,
+            tick_ms: 50,
+            heartbeat_ticks: 2,
+            election_ticks: 30,
+            campaign_ticks: 10,
+            snapshot_after_bytes: SNAPSHOT_AFTER_BYTES,
+        }
     }
 
     /// The range of election timeouts in ticks, its end exclusive.

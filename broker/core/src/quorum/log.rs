@@ -2,7 +2,7 @@
 //!
 //! The library reads its log from here; what is on disk is written by whoever runs the effects. Invariant: the
 //! entries follow the snapshot or overlap it, without gaps. Bound: [`Log::is_snapshot_due`] says when a snapshot has
-//! to be taken, and compaction keeps at most [`TRAILING_BYTES`] of entries that it covers.
+//! to be taken, and compaction keeps at most an eighth of that of entries that it covers.
 
 use super::codec::{self, CodecError};
 use super::effect::StoredSnapshot;
@@ -14,10 +14,8 @@ use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-/// A snapshot is due when the entries since the last take more than this, or more than the last snapshot did.
-const SNAPSHOT_AFTER_BYTES: usize = 4 << 20;
-/// Entries that a snapshot covers and that are kept for nodes that are a little behind.
-const TRAILING_BYTES: usize = 512 << 10;
+/// Of the bytes between two snapshots, the part that is kept for nodes that are a little behind.
+const TRAILING_PART: usize = 8;
 /// What an entry costs besides its data.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 
@@ -25,6 +23,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub hard_state: HardState,
+    /// See [`super::Config::snapshot_after_bytes`].
+    pub snapshot_after_bytes: usize,
     /// The members by the index from which they count, ascending; the first holds at the snapshot.
     memberships: VecDeque<(u64, ConfState)>,
     /// The changes of the members up to here are in `memberships` since the start.
@@ -139,7 +139,7 @@ impl Log {
 
     pub fn is_snapshot_due(&self) -> bool {
         self.newcomer_waits.get()
-            || self.bytes_since_snapshot > SNAPSHOT_AFTER_BYTES.max(self.snapshot_data.len())
+            || self.bytes_since_snapshot > self.snapshot_after_bytes.max(self.snapshot_data.len())
     }
 
     pub fn snapshot_index(&self) -> u64 {
@@ -167,7 +167,7 @@ impl Log {
     fn compact(&mut self) {
         let covered = self.entries.iter().take_while(|entry| entry.index <= self.snapshot_index);
         let mut covered_bytes: usize = covered.map(cost).sum();
-        while covered_bytes > TRAILING_BYTES {
+        while covered_bytes > self.snapshot_after_bytes / TRAILING_PART {
             let Some(dropped) = self.entries.pop_front() else { break };
             covered_bytes -= cost(&dropped);
             (self.base_index, self.base_term) = (dropped.index, dropped.term);

@@ -37,7 +37,7 @@ mod status;
 mod tests;
 
 pub use codec::CodecError;
-pub use config::{Config, Recovered, StartError};
+pub use config::{Config, Recovered, SNAPSHOT_AFTER_BYTES, StartError};
 pub use effect::{Committed, Effect, Leadership, Payload, Persist, Snapshot, StoredEntry, StoredSnapshot};
 pub use node::Quorum;
 pub use status::{Member, Status};

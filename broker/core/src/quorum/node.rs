@@ -70,7 +70,8 @@ impl Quorum {
     /// When what was recovered is not this node's or is corrupt.
     pub fn start(config: Config, recovered: Recovered) -> Result<Self, StartError> {
         let node = config.node;
-        let log = recovered.into_log(node)?;
+        let mut log = recovered.into_log(node)?;
+        log.snapshot_after_bytes = config.snapshot_after_bytes;
         let applied = log.snapshot_index();
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&config.library(applied), log, &logger)

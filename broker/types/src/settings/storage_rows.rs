@@ -157,7 +157,7 @@ pub(super) const ROWS: &[Setting] = &[
         High,
         ReadOnly,
     )
-    .later("Bytes of metadata records after which a snapshot is taken."),
+    .applied("Bytes of metadata records after which a snapshot is taken, 4 MiB at the most."),
     row("metadata.log.max.snapshot.interval.ms", Kind::Long, "3600000", at_least(0), High, ReadOnly)
         .later("Time after which a snapshot of the metadata is taken."),
     row("metadata.log.segment.bytes", Kind::Int, "1073741824", at_least(8388608), High, ReadOnly)

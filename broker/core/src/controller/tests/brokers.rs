@@ -152,10 +152,58 @@ fn an_unregistered_broker_leaves_every_isr() {
     let mut controller = cluster(2);
     let key = create(&mut controller, "t", &[&[1, 2]], &[])[0];
     let epoch = controller.image().broker(BrokerId(1)).unwrap().epoch.0;
-    let outcome = controller.handle(0, Request::UnregisterBroker { broker: BrokerId(1) });
+    let outcome =
+        controller.handle(0, Request::UnregisterBroker { broker: BrokerId(1), only_if_unused: false });
     assert_eq!(outcome.records[0], record::UnregisterBroker { broker_id: 1, broker_epoch: epoch }.into());
     assert_eq!(state(&controller, key), (2, vec![2], vec![]));
     assert!(controller.image().broker(BrokerId(1)).is_none());
+}
+
+fn unregister(controller: &mut Controller, id: i32) -> Result<(), ApiError> {
+    let request = Request::UnregisterBroker { broker: BrokerId(id), only_if_unused: true };
+    let Reply::UnregisterBroker(result) = controller.handle(0, request).reply else { panic!() };
+    result
+}
+
+#[test]
+fn a_broker_in_use_is_not_unregistered_by_those_who_ask_first() {
+    let mut controller = cluster(3);
+    create(&mut controller, "t", &[&[1, 2]], &[]);
+    let why = |controller: &mut Controller, id| unregister(controller, id).unwrap_err().message.unwrap();
+    assert!(why(&mut controller, 1).contains("holds 1 replicas"));
+    assert!(why(&mut controller, 3).contains("still runs"));
+    let node = controller.image().broker(BrokerId(3)).unwrap().node();
+    controller.membership_changed(Membership { voters: [node].into(), learners: Default::default() });
+    assert!(why(&mut controller, 3).contains("votes"));
+    controller.membership_changed(Membership::default());
+    let leave = BrokerHeartbeat { want_fence: true, ..heartbeat(&controller, 3) };
+    controller.handle(0, Request::BrokerHeartbeat(leave));
+    assert_eq!(unregister(&mut controller, 3), Ok(()));
+}
+
+#[test]
+fn sessions_say_what_is_not_in_the_log() {
+    let mut controller = cluster(2);
+    create(&mut controller, "t", &[&[1, 2]], &[]);
+    let ask = AskPermit {
+        broker: BrokerId(1),
+        broker_epoch: BrokerEpoch::NONE,
+        duration_ms: 1_000,
+        force: false,
+        dry_run: false,
+        reason: String::new(),
+        single_replica: None,
+    };
+    controller.handle(100, Request::AskPermit(ask));
+    let Reply::Sessions(sessions) = controller.handle(400, Request::DescribeSessions).reply else { panic!() };
+    let session = |id: i32, permit_remaining_ms| BrokerSession {
+        broker: BrokerId(id),
+        epoch: controller.image().broker(BrokerId(id)).unwrap().epoch,
+        silent_ms: 400,
+        software_version: "1.2.3".into(),
+        permit_remaining_ms,
+    };
+    assert_eq!(sessions, [session(1, 700), session(2, 0)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod place;
 pub use names::is_valid as is_valid_topic_name;
 
 pub use grow::GrowTopic;
-pub(super) use place::{check_assignment, new_directory};
+pub(super) use place::{brokers, check_assignment, new_directory};
 
 use super::error::ApiError;
 use ottla_types::{BrokerId, TopicId};
