@@ -5,6 +5,7 @@
 
 mod cluster;
 mod configs;
+mod control;
 mod groups;
 mod offsets;
 mod placement;

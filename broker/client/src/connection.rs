@@ -254,9 +254,37 @@ impl Connection {
     /// # Errors
     /// If the request cannot be written, the connection ends, or the answer does not come within `timeout`.
     pub async fn exchange(&self, body: &RequestBody, version: i16, timeout: Duration) -> Answer {
-        let key = body.key();
         let id = self.next_id();
         let frame = self.frame(body, version, id)?;
+        self.await_answer(body.key(), version, (id, frame), timeout).await
+    }
+
+    /// Sends a body that is no message of Kafka's, for an API of Ottla's own, and returns the body of the answer.
+    ///
+    /// # Errors
+    /// If the connection ends, as it does where the API is not known, or the answer does not come within `timeout`.
+    pub(crate) async fn exchange_own(
+        &self,
+        key: ApiKey,
+        version: i16,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Answer {
+        let id = self.next_id();
+        let frame = framed(&self.header(key, version, id), body.len(), |out| {
+            out.put_slice(body);
+            Ok(())
+        })?;
+        self.await_answer(key, version, (id, frame), timeout).await
+    }
+
+    async fn await_answer(
+        &self,
+        key: ApiKey,
+        version: i16,
+        (id, frame): (i32, Bytes),
+        timeout: Duration,
+    ) -> Answer {
         let (asker, answer) = oneshot::channel();
         self.shared.register(id, asker)?;
         let exchange = async {
@@ -284,26 +312,19 @@ impl Connection {
         self.shared.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn frame(&self, body: &RequestBody, version: i16, id: i32) -> Result<Bytes, ClientError> {
-        let header = RequestHeader {
-            api_key: body.key(),
+    fn header(&self, key: ApiKey, version: i16, id: i32) -> RequestHeader {
+        RequestHeader {
+            api_key: key,
             api_version: version,
             correlation_id: id,
             client_id: Some(self.client_id.clone()),
-        };
-        let mut out = BytesMut::new();
-        out.put_i32(0);
-        header.encode(&mut out);
-        encode_request(body, version, &mut out).map_err(|error| ClientError::Protocol {
-            what: format!("a {} request cannot be written", body.key()),
-            reason: error.to_string(),
-        })?;
-        let length = i32::try_from(out.len() - LENGTH_BYTES).map_err(|_| ClientError::Protocol {
-            what: format!("a {} request cannot be written", body.key()),
-            reason: "it is above 2 GB".to_owned(),
-        })?;
-        out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
-        Ok(out.freeze())
+        }
+    }
+
+    fn frame(&self, body: &RequestBody, version: i16, id: i32) -> Result<Bytes, ClientError> {
+        framed(&self.header(body.key(), version, id), 0, |out| {
+            encode_request(body, version, out).map_err(|error| error.to_string())
+        })
     }
 
     async fn queue(&self, frame: Bytes) -> Result<(), ClientError> {
@@ -312,6 +333,26 @@ impl Connection {
             Waiting::Open(_) => self.shared.closed(None),
         })
     }
+}
+
+/// Length, header and whatever `put` writes.
+fn framed(
+    header: &RequestHeader,
+    body_bytes: usize,
+    put: impl FnOnce(&mut BytesMut) -> Result<(), String>,
+) -> Result<Bytes, ClientError> {
+    let unwritable = |reason: String| ClientError::Protocol {
+        what: format!("a {} request cannot be written", header.api_key),
+        reason,
+    };
+    let mut out = BytesMut::with_capacity(64 + body_bytes);
+    out.put_i32(0);
+    header.encode(&mut out);
+    put(&mut out).map_err(unwritable)?;
+    let length =
+        i32::try_from(out.len() - LENGTH_BYTES).map_err(|_| unwritable("it is above 2 GB".to_owned()))?;
+    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(out.freeze())
 }
 
 /// The highest version this client reads: it names topics, and does not read who is cordoned.

@@ -25,6 +25,11 @@ pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerOptions, Fetched, FetchedRecord, Isolation, Start};
 pub use error::{ApiError, ClientError};
 pub use options::ClientOptions;
+/// Words of [`Admin::cluster_status`], [`Admin::ask_permit`] and what goes with them.
+pub use ottla_protocol::cluster_admin::{
+    AskPermit, BrokerStatus, ClusterStatus, HeldPermit, PartitionCounts, Permit, Reason, ReasonKind, Reasons,
+    SingleReplica,
+};
 pub use partitioner::murmur2;
 pub use producer::{Acks, Delivered, Delivery, OutgoingRecord, Producer, ProducerOptions};
 pub use socket::notice_silence;

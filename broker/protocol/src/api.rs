@@ -15,6 +15,8 @@ pub enum Stage {
     Planned,
     /// Kafka's brokers and controllers use it among themselves; ours do that in their own way.
     Internal,
+    /// Answered to Ottla's own tools and not advertised: no other client knows the key. See [`crate::cluster_admin`].
+    Own,
 }
 
 /// A row of [`TABLE`].
@@ -162,8 +164,8 @@ apis! {
     ShareGroupDescribe = 77, 1..=1, flexible 0, Planned;
     ShareFetch = 78, 1..=2, flexible 0, Planned;
     ShareAcknowledge = 79, 1..=2, flexible 0, Planned;
-    AddRaftVoter = 80, 0..=1, flexible 0, Planned;
-    RemoveRaftVoter = 81, 0..=0, flexible 0, Planned;
+    AddRaftVoter = 80, 0..=1, flexible 0, Served;
+    RemoveRaftVoter = 81, 0..=0, flexible 0, Served;
     UpdateRaftVoter = 82, 0..=0, flexible 0, Internal;
     InitializeShareGroupState = 83, 0..=0, flexible 0, Planned;
     ReadShareGroupState = 84, 0..=0, flexible 0, Planned;
@@ -180,6 +182,7 @@ apis! {
     PeerAsk = 10_002, 0..=0, flexible NEVER, Internal;
     PeerNudge = 10_003, 0..=0, flexible NEVER, Internal;
     PeerProgress = 10_004, 0..=0, flexible NEVER, Internal;
+    ClusterAdmin = 10_005, 0..=0, flexible NEVER, Own;
 }
 
 impl ApiKey {
@@ -262,7 +265,7 @@ mod tests {
 
     #[test]
     fn keys_kafka_removed_or_never_had_are_unknown() {
-        for code in [-1, 4, 5, 6, 7, 93, 127, 128, 9_999, 10_005, 10_008, i16::MIN, i16::MAX] {
+        for code in [-1, 4, 5, 6, 7, 93, 127, 128, 9_999, 10_006, 10_008, i16::MIN, i16::MAX] {
             assert_eq!(ApiKey::from_code(code), None, "{code}");
         }
     }

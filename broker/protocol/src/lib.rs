@@ -8,6 +8,7 @@
 //! frame's own length.
 
 pub mod api;
+pub mod cluster_admin;
 pub mod extra;
 pub mod fetch_response;
 pub mod frame;

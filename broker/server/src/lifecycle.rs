@@ -96,6 +96,7 @@ fn registration(broker: &Broker, identity: &Identity) -> RegisterBroker {
         metadata_directory: identity.metadata_directory,
         previous_epoch: identity.previous_epoch,
         cordoned: false,
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
@@ -107,8 +108,6 @@ async fn heartbeats(broker: Arc<Broker>, identity: Identity) {
     loop {
         let due = Instant::now() + interval;
         loop {
-            let somebody_leaves =
-                broker.metadata.image().brokers().values().any(|other| other.in_controlled_shutdown);
             tokio::select! {
                 () = tokio::time::sleep_until(due) => break,
                 () = broker.cluster.heartbeat.notified() => break,
@@ -117,7 +116,7 @@ async fn heartbeats(broker: Arc<Broker>, identity: Identity) {
                     Err(_) => return,
                 },
                 changed = published.changed() => match changed {
-                    Ok(()) if somebody_leaves => break,
+                    Ok(()) if somebody_leaves(&broker) => break,
                     Ok(()) => {}
                     Err(_) => return,
                 },
@@ -125,6 +124,12 @@ async fn heartbeats(broker: Arc<Broker>, identity: Identity) {
         }
         heartbeat(&broker, &identity).await;
     }
+}
+
+/// True if a broker hands over its leaders and waits until all have seen that.
+fn somebody_leaves(broker: &Broker) -> bool {
+    let image = broker.metadata.image();
+    image.brokers().values().any(|other| other.in_controlled_shutdown && !other.fenced)
 }
 
 /// Tells the controller that this broker is there; registers again if it has to.
@@ -168,6 +173,7 @@ fn heartbeat_request(broker: &Broker) -> BrokerHeartbeat {
         want_shutdown: broker.cluster.leaving.load(Ordering::Acquire),
         offline_directories: broker.dirs.offline_dirs().into_iter().map(|(id, ..)| id).collect(),
         cordoned: None,
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
@@ -222,11 +228,16 @@ async fn await_permit(broker: &Broker) {
             force: false,
             dry_run: false,
             reason: "stop".to_owned(),
+            single_replica: None,
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(RETRY);
         match broker.metadata.submit_within(Request::AskPermit(ask), left.min(HANDOVER)).await {
             Ok(Reply::Permit(PermitAnswer::Granted { epoch, .. } | PermitAnswer::Held { epoch })) => {
                 tracing::info!(epoch, "permit to stop");
+                return;
+            }
+            Ok(Reply::Permit(PermitAnswer::NotNeeded)) => {
+                tracing::info!("nobody misses this broker: no permit needed");
                 return;
             }
             Ok(Reply::Permit(PermitAnswer::Refused(reasons))) if !told => {

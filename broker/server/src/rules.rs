@@ -2,6 +2,7 @@
 
 use crate::config::BrokerConfig;
 use ottla_core::controller::Rules;
+use ottla_core::permit::{Policy, Unsparable};
 
 /// A broker whose connection broke, and that is alive, says so long before.
 const SUSPECT_TIMEOUT_MS: u64 = 200;
@@ -17,6 +18,14 @@ pub fn of(config: &BrokerConfig) -> Rules {
         balance_interval_ms: balance
             .then(|| settings.count("leader.imbalance.check.interval.seconds").saturating_mul(1000)),
         suspect_timeout_ms: SUSPECT_TIMEOUT_MS,
+        permit_policy: Policy {
+            single_replica: match settings.text("ottla.permit.single.replica") {
+                "refuse" => Unsparable::Refuse,
+                "move-away" => Unsparable::MoveAwayFirst,
+                _ => Unsparable::Allow,
+            },
+            ..Policy::default()
+        },
         file: config.static_settings.clone(),
         ..Rules::new(rand::random())
     }

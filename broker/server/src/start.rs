@@ -30,7 +30,7 @@ use crate::{background, founding, groups, health, rules};
 use bytes::Bytes;
 use ottla_core::fetch_session::{self, Cache};
 use ottla_core::metadata::{Image, ImageDelta, NodeId};
-use ottla_core::quorum::{Config as QuorumConfig, Quorum};
+use ottla_core::quorum::{Config as QuorumConfig, Quorum, SNAPSHOT_AFTER_BYTES};
 use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs, MetadataLog};
 use ottla_types::{BrokerId, DirectoryId};
 use std::sync::{Arc, mpsc};
@@ -303,7 +303,10 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
         }
     };
     load_replicas(config, clock, dirs, &image);
-    let quorum_config = QuorumConfig::new(me, rand::random());
+    let quorum_config = QuorumConfig {
+        snapshot_after_bytes: snapshot_after_bytes(config),
+        ..QuorumConfig::new(me, rand::random())
+    };
     let tick_ms = quorum_config.tick_ms;
     let quorum = Quorum::start(quorum_config, recovered)?;
     let (leader, watch_leader) = watch::channel(Controller::default());
@@ -350,6 +353,12 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
         std::thread::Builder::new().name("ottla-publisher".to_owned()).spawn(run_publisher)?,
     ];
     Ok(MetadataParts { metadata, identity: Identity::new(dirs, directory, config), threads, failed })
+}
+
+/// `metadata.log.max.record.bytes.between.snapshots`, and never more than is worth holding in memory.
+fn snapshot_after_bytes(config: &BrokerConfig) -> usize {
+    let wanted = config.settings.count("metadata.log.max.record.bytes.between.snapshots");
+    usize::try_from(wanted).unwrap_or(usize::MAX).min(SNAPSHOT_AFTER_BYTES)
 }
 
 /// Messages of the quorum over the connections to the peers, if there are any.

@@ -132,8 +132,9 @@ impl Cluster {
             ApiKey::PeerAsk => match wire::from_json::<Ask>(&request.body) {
                 Ok(ask) => reply(id, &self.asked(ask).await),
                 Err(error) => {
-                    tracing::warn!(%error, peer = %request.peer(), "closing: a broker's question cannot be read");
-                    Response::Close
+                    // A newer broker asks for what this version does not know.
+                    tracing::warn!(%error, peer = %request.peer(), "a broker's question cannot be read");
+                    reply(id, &refused(ErrorCode::UnsupportedVersion))
                 }
             },
             _ => Response::Close,
@@ -205,7 +206,6 @@ impl Cluster {
     }
 
     async fn asked(&self, ask: Ask) -> Answer {
-        let refused = |code| Answer { said: Said::Failed(code), offset: 0, leader: None };
         let Some(metadata) = self.metadata.get() else { return refused(ErrorCode::NotController) };
         if self.peers.cluster_id() != Some(ask.cluster_id.as_str()) {
             return refused(ErrorCode::InconsistentClusterId);
@@ -228,6 +228,10 @@ impl Cluster {
         let leader = metadata.controller().node.map(|node| node.broker());
         Answer { said, offset: metadata.image().offset(), leader }
     }
+}
+
+fn refused(code: ErrorCode) -> Answer {
+    Answer { said: Said::Failed(code), offset: 0, leader: None }
 }
 
 fn reply(correlation_id: i32, body: &impl serde::Serialize) -> Response {

@@ -97,6 +97,12 @@ pub(crate) const OWN: &[OwnSetting] = &[
         "A request that has begun must go on arriving within this time.",
     ),
     own(
+        "ottla.permit.single.replica",
+        "allow",
+        Valid::OneOf(&["allow", "refuse", "move-away"]),
+        "What a restart permit does about partitions whose only replica is on the broker.",
+    ),
+    own(
         "ottla.shutdown.permit.timeout.ms",
         "60000",
         Valid::Between(0, 86_400_000),

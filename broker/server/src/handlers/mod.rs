@@ -6,9 +6,11 @@
 //! What a handler does before its first wait happens in the order in which a connection's requests arrived, so an
 //! append must come before any wait.
 
+mod add_raft_voter;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
+mod cluster_admin;
 mod configs;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -43,6 +45,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod remove_raft_voter;
 mod sync_group;
 mod unregister_broker;
 mod update_features;
@@ -67,6 +70,9 @@ async fn dispatch(broker: Arc<Broker>, request: Request) -> Response {
     let context = Context::new(broker, key, &request);
     if key == ApiKey::ApiVersions {
         return api_versions::handle(&context, &request);
+    }
+    if key == ApiKey::ClusterAdmin {
+        return cluster_admin::handle(&context, &request.body).await;
     }
     if !api::supported(key, context.version) {
         tracing::debug!(%peer, api = key.name(), version = context.version, "closing: not a version that is advertised");
@@ -146,6 +152,10 @@ async fn answer(context: &Context, body: RequestBody) -> Response {
         }
         RequestBody::UnregisterBroker(request) => {
             context.reply(&unregister_broker::handle(context, &request).await)
+        }
+        RequestBody::AddRaftVoter(request) => context.reply(&add_raft_voter::handle(context, request).await),
+        RequestBody::RemoveRaftVoter(request) => {
+            context.reply(&remove_raft_voter::handle(context, request).await)
         }
         RequestBody::DescribeProducers(request) => {
             context.reply(&describe_producers::handle(context, &request))

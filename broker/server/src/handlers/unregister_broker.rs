@@ -8,7 +8,7 @@ use ottla_types::{BrokerId, ErrorCode};
 
 /// Answers the request once the broker is out.
 pub async fn handle(context: &Context, request: &UnregisterBrokerRequest) -> UnregisterBrokerResponse {
-    let asked = Request::UnregisterBroker { broker: BrokerId(request.broker_id.0) };
+    let asked = Request::UnregisterBroker { broker: BrokerId(request.broker_id.0), only_if_unused: false };
     let response = UnregisterBrokerResponse::default();
     match context.broker.metadata.submit(asked).await {
         Ok(Reply::UnregisterBroker(Ok(()))) => response,

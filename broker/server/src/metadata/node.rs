@@ -227,7 +227,12 @@ impl Running {
             return;
         }
         let members = self.node.quorum.membership();
-        let Some(change) = membership::plan(&self.node.image, &members, &self.node.quorum.status()) else {
+        let status = self.node.quorum.status();
+        if let Some(successor) = membership::successor(&self.node.image, &status) {
+            tracing::info!(%successor, "metadata quorum: handing over, this broker is on its way out");
+            return self.node.quorum.transfer_leader(successor);
+        }
+        let Some(change) = membership::plan(&self.node.image, &members, &status) else {
             return;
         };
         // A change that is not taken now is planned again at the next tick.
@@ -255,8 +260,22 @@ impl Running {
             let _ = to.send(Err(ErrorCode::NotController));
             return;
         };
+        let must_be_current = matches!(request, Request::DescribeSessions);
         let outcome = controller.handle(self.node.clock.now_ms(), request);
+        if must_be_current && outcome.records.is_empty() {
+            return self.confirm(outcome.reply, to);
+        }
         self.propose(outcome, Some(to));
+    }
+
+    /// Replies once a majority has confirmed that this controller is still the one: an entry of nothing is committed.
+    fn confirm(&mut self, reply: Reply, to: oneshot::Sender<Result<Reply, ErrorCode>>) {
+        match self.node.quorum.propose(metadata::encode(&[])) {
+            Ok(index) => self.pending.push_back(PendingReply { index, reply, to }),
+            Err(error) => {
+                let _ = to.send(Err(error.code()));
+            }
+        }
     }
 
     fn propose(&mut self, outcome: Outcome, to: Option<oneshot::Sender<Result<Reply, ErrorCode>>>) {

@@ -136,7 +136,7 @@ mod tests {
     fn a_question_reads_back_and_unknown_fields_are_left_out() {
         let ask = Ask {
             cluster_id: "c".to_owned(),
-            question: Question::Control(Box::new(Request::UnregisterBroker { broker: BrokerId(4) })),
+            question: Question::Control(Box::new(Request::DescribeSessions)),
         };
         assert_eq!(from_json::<Ask>(&to_json(&ask)).unwrap(), ask);
         let newer = br#"{"from":1,"cluster_id":null,"candidate":null,"wants_grant":false,"mood":"good"}"#;

@@ -125,6 +125,7 @@ impl Process {
                 want_shutdown: self.permit_epoch.is_some(),
                 offline_directories: Vec::new(),
                 cordoned: None,
+                software_version: String::new(),
             });
             self.ask(cx, controller, Request::Control(Box::new(request)), Purpose::Heartbeat);
         }
@@ -142,6 +143,7 @@ impl Process {
             metadata_directory: self.durable.directory,
             previous_epoch: self.previous_epoch,
             cordoned: false,
+            software_version: String::new(),
         }
     }
 
@@ -202,6 +204,7 @@ impl Process {
             force: false,
             dry_run: false,
             reason: "restart".to_owned(),
+            single_replica: None,
         });
         self.ask(cx, controller, Request::Control(Box::new(request)), Purpose::Permit);
     }
@@ -213,6 +216,7 @@ impl Process {
                 cx.trace("has permit {} to stop", &[epoch]);
                 self.permit_epoch = Some(epoch);
             }
+            Reply::Permit(PermitAnswer::NotNeeded) => self.permit_epoch = Some(0),
             Reply::Permit(PermitAnswer::Refused(reasons)) => {
                 cx.trace("may not stop: {} reasons", &[reasons.total as i64]);
             }
