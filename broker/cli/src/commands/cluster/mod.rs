@@ -1,6 +1,8 @@
 //! `ottla cluster`: who is there and how the partitions are.
 
+mod control;
 pub(crate) mod moves;
+mod throttle;
 
 use crate::args::{ConnectArgs, OutputArgs};
 use crate::output::{self, Table};
@@ -23,6 +25,47 @@ enum ClusterCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Every registered broker: state, version, replicas, vote, permit.
+    Brokers {
+        #[command(flatten)]
+        connect: ConnectArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// May this broker restart now? Changes nothing; says per partition why not, and exits with 1 then.
+    CanRestart(control::CanRestartArgs),
+    /// Ask for a restart permit, hold on to it, or give it back.
+    Permit {
+        #[command(subcommand)]
+        command: control::PermitCommand,
+    },
+    /// Give brokers no new replicas.
+    Cordon {
+        /// Ids of the brokers.
+        #[arg(required = true, value_name = "BROKER")]
+        brokers: Vec<i32>,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Give brokers new replicas again.
+    Uncordon {
+        /// Ids of the brokers.
+        #[arg(required = true, value_name = "BROKER")]
+        brokers: Vec<i32>,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Take a broker out of the cluster for good. Refused while it runs, holds replicas or votes.
+    Unregister {
+        /// Id of the broker.
+        #[arg(value_name = "BROKER")]
+        broker: i32,
+        /// Whatever is on it.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
     /// The metadata quorum: who leads, who votes, who follows, and how far each is.
     Quorum {
         #[command(flatten)]
@@ -38,7 +81,8 @@ enum ClusterCommand {
         #[command(flatten)]
         args: moves::MoveArgs,
     },
-    /// Move all replicas away from brokers that are to go. Shows the plan unless --execute is given.
+    /// Cordon brokers that are to go, move all replicas away, and prove that nothing is left. Shows the plan unless
+    /// --execute is given.
     Drain {
         /// Ids of the brokers.
         #[arg(required = true, value_name = "BROKER")]
@@ -48,7 +92,7 @@ enum ClusterCommand {
     },
     /// Partitions whose replicas are moving.
     Moves {
-        /// Cancel all moves.
+        /// Cancel all moves, and take off the throttle they had.
         #[arg(long)]
         cancel: bool,
         #[command(flatten)]
@@ -83,6 +127,16 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<()> {
     match args.command {
         ClusterCommand::Info { connect, output } => {
             info(&Admin::new(connect.connect().await?), &output).await
+        }
+        ClusterCommand::Brokers { connect, output } => {
+            control::brokers(&Admin::new(connect.connect().await?), &output).await
+        }
+        ClusterCommand::CanRestart(args) => control::can_restart(args).await,
+        ClusterCommand::Permit { command } => control::permit(command).await,
+        ClusterCommand::Cordon { brokers, connect } => control::cordon(&brokers, true, &connect).await,
+        ClusterCommand::Uncordon { brokers, connect } => control::cordon(&brokers, false, &connect).await,
+        ClusterCommand::Unregister { broker, force, connect } => {
+            control::unregister(broker, force, &connect).await
         }
         ClusterCommand::Quorum { connect, output } => {
             quorum(&Admin::new(connect.connect().await?), &output).await

@@ -4,16 +4,17 @@
 //! first and carried out only if asked to, so many partitions at a time. Stopping this command stops nothing that is
 //! under way; `moves --cancel` does.
 
+use super::throttle::{self, Throttle};
 use crate::args::{ConnectArgs, OutputArgs};
 use crate::output::{self, Table};
 use crate::progress::Progress;
 use anyhow::{Context, bail};
 use clap::Args;
 use ottla_client::Admin;
-use ottla_core::placement::{self, Broker, Move};
+use ottla_core::placement::{self, Availability, Broker, Move};
 use ottla_types::{BrokerId, ErrorCode, TopicPartition};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How often moves under way are looked at.
@@ -31,6 +32,10 @@ pub(super) struct MoveArgs {
     /// Partitions that move at a time.
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     parallel: u32,
+    /// Bytes per second that each broker may send or receive for these moves; taken off when they are done. If this
+    /// command is stopped before, the next one or `moves --cancel` takes it off.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    throttle: Option<u64>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -46,8 +51,15 @@ struct Observed {
 
 impl Observed {
     async fn of(admin: &Admin, topics: &[String]) -> anyhow::Result<Self> {
-        let cluster = admin.describe_cluster().await?;
-        let brokers = cluster.brokers.into_iter().map(|broker| Broker::new(BrokerId(broker.id), broker.rack));
+        let status = admin.cluster_status().await?;
+        let brokers = status.brokers.into_iter().map(|broker| Broker {
+            availability: match (broker.cordoned, broker.fenced || broker.stopping) {
+                (true, _) => Availability::Closed,
+                (false, true) => Availability::Away,
+                (false, false) => Availability::Active,
+            },
+            ..Broker::new(BrokerId(broker.id), broker.rack)
+        });
         let mut observed = Self { brokers: brokers.collect(), partitions: Vec::new(), replicas: Vec::new() };
         let all = admin.list_topics().await?;
         if let Some(missing) = topics.iter().find(|name| all.iter().all(|topic| topic.name != **name)) {
@@ -84,21 +96,43 @@ pub(super) async fn drain(leaving: Vec<i32>, args: MoveArgs) -> anyhow::Result<(
     }
     let moves = placement::drain(&observed.brokers, &observed.replicas, &ids, SEED)
         .context("the other brokers cannot take the replicas")?;
+    if args.execute {
+        for id in ids.iter().filter(|id| observed.brokers.iter().any(|broker| broker.id == **id)) {
+            admin.cordon(id.0, true).await?;
+        }
+    }
     carry_out(&admin, &observed, moves, &args).await?;
-    if !args.execute {
-        return Ok(());
+    if args.execute { prove_empty(&admin, &leaving).await } else { Ok(()) }
+}
+
+/// Waits until nothing of the cluster is on these brokers: no replica, no vote.
+async fn prove_empty(admin: &Admin, leaving: &[i32]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        let status = admin.cluster_status().await?;
+        if let Some(holder) = status.unregistered_holders.iter().find(|id| leaving.contains(id)) {
+            bail!("broker {holder} is not registered and still has replicas; run it again");
+        }
+        let used = status.brokers.iter().find(|broker| leaving.contains(&broker.id) && !broker.is_empty());
+        match used {
+            None => {
+                let offset = status.metadata_offset;
+                eprintln!(
+                    "{}: no replica, no vote (at metadata offset {offset}); stop it, then `ottla cluster unregister`",
+                    output::ids(leaving)
+                );
+                return Ok(());
+            }
+            Some(broker) if broker.replicas > 0 => {
+                let held = output::count(broker.replicas, "replica");
+                bail!("broker {} still has {held}; run it again", broker.id);
+            }
+            Some(broker) if Instant::now() >= deadline => {
+                bail!("broker {} still votes in the metadata quorum; run it again", broker.id);
+            }
+            Some(_) => tokio::time::sleep(LOOK).await,
+        }
     }
-    let after = Observed::of(&admin, &[]).await?;
-    let held = after.replicas.iter().filter(|replicas| ids.iter().any(|id| replicas.contains(id))).count();
-    if held > 0 {
-        bail!("{} still have a replica there; run it again", output::count(held, "partition"));
-    }
-    eprintln!(
-        "{} {} no replica and can be removed",
-        output::ids(&leaving),
-        if leaving.len() == 1 { "holds" } else { "hold" }
-    );
-    Ok(())
 }
 
 /// `ottla topic alter --replication-factor`
@@ -126,7 +160,14 @@ async fn carry_out(
         eprintln!("nothing was changed; --execute does it");
         return Ok(());
     }
-    execute(admin, observed, moves, args.parallel as usize).await
+    let topics: BTreeSet<String> =
+        moves.iter().map(|to| observed.partitions[to.partition].topic.clone()).collect();
+    if let Some(rate) = args.throttle {
+        let throttle = Throttle::of(&moves, &observed.partitions, &observed.replicas);
+        throttle.set(admin, rate).await?;
+    }
+    execute(admin, observed, moves, args.parallel as usize).await?;
+    if args.throttle.is_some() { throttle::clear(admin, &topics).await } else { Ok(()) }
 }
 
 fn show(observed: &Observed, moves: &[Move], args: &MoveArgs) -> anyhow::Result<()> {
@@ -271,6 +312,8 @@ pub(super) async fn moves(cancel: bool, output: OutputArgs, connect: ConnectArgs
         for (at, outcome) in admin.reassign(&cancelled).await? {
             outcome.map_err(|error| anyhow::anyhow!("{at}: {error}"))?;
         }
+        throttle::clear(&admin, &moving.iter().map(|moving| moving.partition.topic.clone()).collect())
+            .await?;
         return Ok(output::line(&format!("{} cancelled", output::count(moving.len(), "move")))?);
     }
     if output.is_json() {
