@@ -21,7 +21,8 @@ class Cluster:
     """Brokers 1..size; settings are shared by all."""
 
     def __init__(self, size=3, settings=None):
-        self.brokers = {number: flavour()({**SHARED, **(settings or {})}, node_id=number) for number in range(1, size + 1)}
+        self.settings = {**SHARED, **(settings or {})}
+        self.brokers = {number: flavour()(self.settings, node_id=number) for number in range(1, size + 1)}
         own = next(iter(self.brokers.values())).flavour == "ottla"
         for broker in self.brokers.values():
             if own:
@@ -59,6 +60,15 @@ class Cluster:
         """Kills all and removes what they had."""
         for item in self.brokers.values():
             item.destroy()
+
+    def add(self, number):
+        """Starts one more broker, of ours, and waits until it knows all."""
+        servers = f"{self.bootstrap}"
+        item = flavour()({**self.settings, "controller.quorum.bootstrap.servers": servers}, node_id=number)
+        self.brokers[number] = item
+        item.start()
+        eventually(lambda: self.sees(number) == {key for key, other in self.brokers.items() if other.is_running}, 40)
+        return item
 
     def sees(self, number):
         """The brokers that one broker knows."""
