@@ -203,7 +203,8 @@ fn a_hundred_brokers_and_a_hundred_thousand_partitions_are_spread_and_moved_as_f
     let after = apply(&before, &rebalance(&all, &before, 1));
     println!("rebalance {:?}", begin.elapsed());
     // 34, 33 and 33 brokers in three racks: each rack has one replica of each partition.
-    let in_rack = |rack: &str| all.iter().filter(|broker| broker.rack.as_deref() == Some(rack)).cloned();
+    let in_rack =
+        |rack: &'static str| all.iter().filter(move |broker| broker.rack.as_deref() == Some(rack)).cloned();
     for rack in ["r0", "r1", "r2"] {
         assert!(spread(&in_rack(rack).collect::<Vec<_>>(), &after).0 <= 1);
     }

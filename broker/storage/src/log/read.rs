@@ -160,7 +160,10 @@ impl Log {
 
     /// True if nothing but headers is in it.
     fn is_without_records(&mut self, slice: &LogSlice) -> Result<bool, ReadError> {
-        if slice.is_empty() || slice.bytes % HEADER_BYTES as u64 != 0 || slice.bytes > MOST_HEADERS_BYTES {
+        if slice.is_empty()
+            || !slice.bytes.is_multiple_of(HEADER_BYTES as u64)
+            || slice.bytes > MOST_HEADERS_BYTES
+        {
             return Ok(false);
         }
         let path = self.place().file(slice.start, names::LOG);
