@@ -113,7 +113,7 @@ impl Administrator {
 
     fn act(&mut self, cx: &mut ClientContext<'_>) {
         for &broker in &self.retired.clone() {
-            self.ask(cx, controller::Request::UnregisterBroker { broker });
+            self.ask(cx, controller::Request::UnregisterBroker { broker, only_if_unused: false });
         }
         if self.drain.is_some() {
             return self.go_on_draining(cx);
@@ -260,9 +260,10 @@ impl Administrator {
                 force: cx.random.chance_ppm(500_000),
                 dry_run: cx.random.chance_ppm(200_000),
                 reason: "nobody knows".to_owned(),
+                single_replica: None,
             }),
             6..9 => controller::Request::ReleasePermit { broker, epoch: cx.random.below(20) as i64 },
-            _ => controller::Request::UnregisterBroker { broker },
+            _ => controller::Request::UnregisterBroker { broker, only_if_unused: false },
         };
         self.ask(cx, request);
     }

@@ -65,7 +65,7 @@ impl Process {
         self.close_groups(cx, id);
         let (from, to) = LOAD_US;
         let delay = cx.random.within(from..to);
-        let machine = Shard::new(settings());
+        let machine = Shard::new(settings().into());
         let groups =
             Groups { epoch, machine, waiting: BTreeMap::new(), next_token: 0, open: VecDeque::new() };
         self.groups.insert(id, groups);
