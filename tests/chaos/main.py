@@ -99,16 +99,23 @@ class Run:
 
     def _step(self, step):
         world = self.world
-        fault = FAULTS[step.kind](world, random.Random(step.seed))
+        dice = random.Random(step.seed)
+        fault = FAULTS[step.kind](world, dice)
+        around = FAULTS[step.around](world, dice) if step.around and step.around not in self.not_possible else None
         if fault.wants_whole or step.wait:
             missing = world.cluster.wait_whole(BACK_TIMEOUT)
             if missing:
                 raise AssertionError(f"not back after {BACK_TIMEOUT} s without faults: {missing}")
-        self.steps.append((time.time(), step.kind))
+        self.steps.append((time.time(), f"{step.kind}, {step.around}" if around else step.kind))
+        if around:
+            self.note(f"{step.around}: {around.begin()}")
         self.note(f"{step.kind}: {fault.begin()}")
         time.sleep(step.hold)
         fault.end()
         self.note(f"{step.kind}: over")
+        if around:
+            around.end()
+            self.note(f"{step.around}: over")
         time.sleep(step.rest)
         world.look_for_dead()
 

@@ -4,6 +4,7 @@ import itertools
 import random
 
 from nemesis import KINDS, plan
+from nemesis.plan import AROUND, TO_BROKERS
 from world import links
 
 
@@ -21,6 +22,13 @@ def test_every_kind_comes_up_and_holds_as_long_as_it_may():
 
 def test_only_the_kinds_that_were_asked_for_come_up():
     assert {step.kind for step in itertools.islice(plan(1, ["kill", "cut"]), 50)} == {"kill", "cut"}
+
+
+def test_faults_come_together_only_where_one_is_around_the_other():
+    steps = [step for step in itertools.islice(plan(1), 500) if step.around]
+    assert steps
+    assert all(step.kind in TO_BROKERS and step.around in AROUND for step in steps)
+    assert not any(step.around for step in itertools.islice(plan(1, ["kill"]), 50))
 
 
 def test_a_cut_loses_everything_and_no_rule_nothing():

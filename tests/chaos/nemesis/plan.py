@@ -1,4 +1,4 @@
-"""Which fault follows which: pure, from a seed. Dice inside of a fault are thrown from a seed of its own."""
+"""Which fault follows which, and which come together: pure, from a seed. Each fault has a seed for its own dice."""
 
 import random
 from dataclasses import dataclass
@@ -28,16 +28,22 @@ KINDS = {
     "stranger": ((5, 8), 0.5),
 }
 
+# What may happen to brokers while something is wrong around them. Faults that begin with a whole cluster are alone.
+TO_BROKERS = ("kill", "kill-two", "kill-all", "pause", "clock", "restart", "reassign")
+AROUND = ("cut", "cut-one-way", "cut-controller", "cut-clients", "halves", "delay", "loss", "disk-full", "disk-slow")
+
 
 @dataclass(frozen=True)
 class Step:
-    """One fault: how long it holds, how long nothing happens afterwards, and the seed of its own dice."""
+    """One fault: how long it holds, how long nothing happens afterwards, the seed of its own dice, and which other
+    fault, if any, begins before it and ends after it."""
 
     kind: str
     hold: float
     rest: float
     wait: bool
     seed: int
+    around: str | None = None
 
 
 def plan(seed, kinds=None, length=1.0):
@@ -54,4 +60,11 @@ def plan(seed, kinds=None, length=1.0):
             rest=dice.choice([0.0, 1.0, dice.uniform(1, 8)]) * length,
             wait=dice.random() < 0.5,
             seed=dice.getrandbits(32),
+            around=_around(kind, names, dice),
         )
+
+
+def _around(kind, names, dice):
+    possible = [name for name in AROUND if name in names]
+    chosen = dice.choice(possible) if possible else None
+    return chosen if dice.random() < 0.35 and kind in TO_BROKERS else None

@@ -38,7 +38,9 @@ class Broker(Ottla):
         return [*Network.inside(self.host), *super().command()]
 
     def launch(self):
-        """Starts the process without waiting for it; it says in its log when."""
+        """Starts the process, unless it runs, without waiting for it; its log says when."""
+        if self.is_running:
+            return self
         self.environment = self.clock.environment()
         with open(self.log_path, "a", encoding="utf-8") as log:
             log.write(f"---- launched at {time.time():.3f}\n")
