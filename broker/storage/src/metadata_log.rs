@@ -68,6 +68,20 @@ pub enum MetadataLogError {
     },
 }
 
+impl MetadataLogError {
+    /// True if it is for want of room alone, so that the same may be tried again when there is some.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Append(AppendError::DiskFull { .. }) => true,
+            Self::Disk(error) | Self::Append(AppendError::Disk(error)) | Self::Log(LogError::Disk(error)) => {
+                error.is_full()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What was there when the log was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use bytes::Bytes;
-use ottla_storage::{FsDisk, LogDir, MetadataEntry, MetadataLog, Recovered};
+use ottla_storage::sim_disk::SimDisk;
+use ottla_storage::{Disk, FsDisk, LogDir, MetadataEntry, MetadataLog, Recovered};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,4 +78,24 @@ fn a_snapshot_from_the_leader_replaces_everything() {
     let (_, recovered) = open(dir.path(), false);
     assert_eq!(recovered.entries, entries(501..503, 7));
     assert_eq!(recovered.snapshot.unwrap().0, 500);
+}
+
+#[test]
+fn what_there_was_no_room_for_is_not_there_and_can_be_tried_again() {
+    let disk = SimDisk::new(1);
+    disk.create_dir(Path::new("/data")).unwrap();
+    let log_dir = LogDir::standalone(Arc::new(disk.clone()), Path::new("/data").to_owned());
+    let (mut log, _) = MetadataLog::open(log_dir, false, 1_000).unwrap();
+    log.append(&entries(1..5, 1), 1_000).unwrap();
+    log.save_hard_state(b"vote 3", true).unwrap();
+    disk.set_capacity(disk.used_bytes());
+    for _ in 0..3 {
+        let error = log.append(&entries(5..9, 1), 1_000).unwrap_err();
+        assert!(error.is_full(), "{error}");
+        assert_eq!(log.end_index(), 5);
+    }
+    disk.set_capacity(disk.used_bytes() + (1 << 20));
+    log.append(&entries(5..9, 1), 1_000).unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.entries(1, 100, 1 << 20).unwrap(), entries(1..9, 1));
 }

@@ -5,6 +5,8 @@
 //! Invariants: a reply leaves only after the records behind it are committed and published here; a controller lives
 //! no longer than the term it began in; whoever waits for a reply when it ends gets `NotController`.
 
+mod disk;
+
 use super::Controller as Leader;
 use super::publisher::{Publication, Publisher};
 use crate::clock::Clock;
@@ -118,6 +120,9 @@ struct Running {
     next_tick_ms: u64,
     /// Who takes part in the quorum may have to change.
     plan_due: bool,
+    /// What the disk had no room for. It is tried again at every tick; until it is there the quorum does nothing more,
+    /// as with a disk that is slow.
+    unwritten: Option<Persist>,
 }
 
 /// Runs the node until it is told to stop or cannot go on.
@@ -126,8 +131,14 @@ struct Running {
 /// [`NodeError`]; the broker must stop then.
 pub fn run(node: Node, events: &Receiver<Event>) -> Result<(), NodeError> {
     let next_tick_ms = node.clock.now_ms() + node.tick_ms;
-    let mut running =
-        Running { node, controller: None, pending: VecDeque::new(), next_tick_ms, plan_due: true };
+    let mut running = Running {
+        node,
+        controller: None,
+        pending: VecDeque::new(),
+        next_tick_ms,
+        plan_due: true,
+        unwritten: None,
+    };
     loop {
         running.settle()?;
         let wait = Duration::from_millis(running.next_wake_ms().saturating_sub(running.node.clock.now_ms()));
@@ -143,23 +154,25 @@ pub fn run(node: Node, events: &Receiver<Event>) -> Result<(), NodeError> {
             }
             next = events.try_recv().ok();
         }
-        running.pass_time();
+        running.pass_time()?;
         running.plan_membership();
     }
 }
 
 impl Running {
     fn next_wake_ms(&self) -> u64 {
-        let tick = if self.node.quorum.needs_ticks() { self.next_tick_ms } else { u64::MAX };
+        let ticks = self.node.quorum.needs_ticks() || self.unwritten.is_some();
+        let tick = if ticks { self.next_tick_ms } else { u64::MAX };
         let controller = self.controller.as_ref().and_then(Controller::poll_timeout).unwrap_or(u64::MAX);
         // A node that is alone and has nothing planned sleeps, but not for ever: the clock may be wrong.
         let now = self.node.clock.now_ms();
         tick.min(controller).min(now + 60_000)
     }
 
-    fn pass_time(&mut self) {
+    fn pass_time(&mut self) -> Result<(), NodeError> {
         let now = self.node.clock.now_ms();
         if now >= self.next_tick_ms {
+            self.persist_again()?;
             self.node.quorum.tick();
             self.next_tick_ms = (self.next_tick_ms + self.node.tick_ms).max(now);
             self.plan_due = true;
@@ -172,6 +185,7 @@ impl Running {
             let outcome = controller.tick(now);
             self.propose(outcome, None);
         }
+        Ok(())
     }
 
     /// False if the thread must end.
@@ -337,10 +351,7 @@ impl Running {
 
     fn run_effect(&mut self, effect: Effect, delta: &mut ImageDelta) -> Result<(), NodeError> {
         match effect {
-            Effect::Persist(persist) => {
-                self.persist(&persist)?;
-                self.node.quorum.persisted(persist.number);
-            }
+            Effect::Persist(persist) => self.persist(persist)?,
             Effect::Send { to, bytes } => self.node.transport.send(to, bytes),
             Effect::Apply(entries) => {
                 for entry in entries {
@@ -349,34 +360,7 @@ impl Running {
             }
             Effect::ApplySnapshot(snapshot) => self.replace_image(snapshot, delta)?,
             Effect::Leadership(leadership) => self.leadership_changed(leadership),
-            Effect::SaveSnapshot { snapshot, compact_to } => {
-                let now = self.node.clock.wall_ms();
-                self.node.log.save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)?;
-                self.node.log.compact_to(compact_to, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn persist(&mut self, persist: &Persist) -> Result<(), NodeError> {
-        let now = self.node.clock.wall_ms();
-        let log = &mut self.node.log;
-        if let Some(snapshot) = &persist.snapshot {
-            log.save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)?;
-        }
-        if let Some(first) = persist.entries.first() {
-            if first.index < log.end_index() {
-                log.truncate_from(first.index, now)?;
-            }
-            let entries: Vec<_> =
-                persist.entries.iter().map(|entry| (entry.index, entry.term, entry.bytes.clone())).collect();
-            log.append(&entries, now)?;
-        }
-        if let Some(state) = &persist.hard_state {
-            log.save_hard_state(state, persist.must_sync)?;
-        }
-        if persist.must_sync && !persist.entries.is_empty() {
-            log.sync()?;
+            Effect::SaveSnapshot { snapshot, compact_to } => self.save_snapshot(&snapshot, compact_to)?,
         }
         Ok(())
     }
