@@ -35,6 +35,7 @@ def arguments():
     parser.add_argument("--brokers", type=int, choices=(3, 5), default=3, help="size of the cluster (3)")
     parser.add_argument("--faults", default="", help=f"only these, with commas between: {', '.join(KINDS)}")
     parser.add_argument("--length", type=float, default=1.0, help="stretches the times of all faults (1)")
+    parser.add_argument("--acks", choices=("all", "1"), default="all", help="1: one producer asks the leader only, so that lost writes are found")
     parser.add_argument("--out", type=Path, required=True, help="folder for report, journals and logs")
     options = parser.parse_args()
     options.kinds = [kind for kind in options.faults.split(",") if kind]
@@ -54,6 +55,7 @@ class Run:
         self.notes, self.steps, self.findings, self.not_possible = [], [], [], {}
         self.history = self.world = None
         chosen = f" --faults {options.faults}" if options.faults else ""
+        chosen += " --acks 1" if options.acks == "1" else ""
         self.command = f"tests/chaos/run --seconds {options.seconds:g} --seed {options.seed} --brokers {options.brokers}{chosen}"
 
     def note(self, text):
@@ -69,7 +71,7 @@ class Run:
         try:
             self.world.start()
             self.note("brokers are up")
-            load = Load(self.world.cluster.bootstrap, self.world.topic, self.world.partitions, options.out)
+            load = Load(self.world.cluster.bootstrap, self.world.topic, self.world.partitions, options.out, options.acks)
             if late := load.not_up(BACK_TIMEOUT):
                 raise AssertionError(f"nothing of {late} was acknowledged")
             self.note("clients are up")

@@ -37,6 +37,8 @@ def _gaps(history, steps):
         return ["No acknowledgements."]
     shares = ", ".join(f"p{share * 100:g} {measure.percentile(seconds, share):.3f} s" for share in (0.5, 0.99, 0.999))
     rows = [f"Time between acknowledgements of a partition: {shares}, longest {max(seconds):.1f} s.", ""]
+    own = ", ".join(f"{client} {gap:.1f} s" for client, gap in sorted(measure.longest_by_client(history).items()))
+    rows += [f"The longest one client waited: {own}.", ""]
     rows += ["| fault | times | longest time without an acknowledgement of a partition |", "|---|---|---|"]
     longest = measure.longest_by_fault(history, steps)
     for kind, gap in sorted(longest.items(), key=lambda item: -item[1]):

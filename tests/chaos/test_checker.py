@@ -230,4 +230,5 @@ def test_gaps_go_to_the_fault_that_caused_them():
     events = [{"t": t, "client": "a", "op": "ack", "p": 0, "s": "a", "n": 0, "o": 0} for t in (1, 2, 9, 10, 13)]
     history = History(events, {})
     assert measure.longest_by_fault(history, [(2.1, "kill"), (10.5, "cut")]) == {"none": 1, "kill": 7, "cut": 3}
+    assert measure.longest_by_client(history) == {"a": 7}
     assert measure.percentile([3, 1, 2], 0.5) == 2

@@ -14,6 +14,16 @@ def gaps(history):
     return out
 
 
+def longest_by_client(history):
+    """client -> seconds of its own longest time between two acknowledgements of a partition."""
+    last, longest = {}, {}
+    for event in history.of("ack"):
+        client, key = event["client"], (event["client"], event["p"])
+        longest[client] = max(longest.get(client, 0.0), event["t"] - last.get(key, event["t"]))
+        last[key] = event["t"]
+    return longest
+
+
 def percentile(values, share):
     """The value below which so many of the others are; nothing of nothing."""
     ordered = sorted(values)

@@ -62,7 +62,7 @@ class Program:
 class Load:
     """librdkafka, the Java client and our own against one topic. Journals are written to `folder`."""
 
-    def __init__(self, bootstrap, topic, partitions, folder):
+    def __init__(self, bootstrap, topic, partitions, folder, plain_acks):
         self.folder, self.programs = Path(folder), []
         arguments = [bootstrap, topic, str(partitions)]
         commands = {
@@ -72,7 +72,8 @@ class Load:
         }
         for name, command in commands.items():
             journal = str(self.folder / f"{name}.jsonl")
-            self.programs.append(Program(name, [*command, *arguments, journal], folder))
+            more = [plain_acks] if name == "librdkafka" else []
+            self.programs.append(Program(name, [*command, *arguments, journal, *more], folder))
 
     def not_up(self, timeout):
         """Programs that got nothing acknowledged in time."""

@@ -1,4 +1,4 @@
-"""librdkafka's part of the load: `python -m load.librdkafka BOOTSTRAP TOPIC PARTITIONS JOURNAL`.
+"""librdkafka's part of the load: `python -m load.librdkafka BOOTSTRAP TOPIC PARTITIONS JOURNAL ACKS`.
 
 It says `up` after the first acknowledgement. Standard input says when to end: a line `drain` ends the producers (answered with `drained`), its end ends the rest.
 """
@@ -161,11 +161,11 @@ class Job:
 
 def main():
     """Runs until standard input ends."""
-    bootstrap, topic, partitions, path = sys.argv[1:]
+    bootstrap, topic, partitions, path, plain_acks = sys.argv[1:]
     job = Job(bootstrap, topic, int(partitions), Journal(path))
     producers = [
         Producing(job, "rd-idempotent", {"enable.idempotence": True, "message.timeout.ms": 120_000}),
-        Producing(job, "rd-plain", {"enable.idempotence": False, "message.timeout.ms": 15_000}),
+        Producing(job, "rd-plain", {"enable.idempotence": False, "message.timeout.ms": 15_000, "acks": plain_acks}),
     ]
     consumers = [Consuming(job, "rd-member-1", "rd"), Consuming(job, "rd-member-2", "rd"), Consuming(job, "rd-reader")]
     observer = Observing(job)

@@ -16,9 +16,6 @@ class DiskFull(Fault):
 
     def end(self):
         self.world.cluster.brokers[self.number].disk.make_room()
-        if not self.world.cluster.brokers[self.number].is_running:
-            self.world.note("the broker ended on a full disk and is started again")
-            self.world.cluster.brokers[self.number].launch()
 
 
 @fault("disk-slow")
