@@ -7,12 +7,15 @@ from .faults import Fault, fault
 
 @fault("disk-full")
 class DiskFull(Fault):
-    """No room on one broker's disk; room again later."""
+    """No room on one broker's disk; every other time what the broker gives up is taken, too. Room again later."""
 
     def begin(self):
         self.number = self.members()[0]
-        self.world.cluster.brokers[self.number].disk.fill()
-        return f"disk of {self.name(self.number)} full"
+        disk, times = self.world.cluster.brokers[self.number].disk, self.dice.choice([1, 4])
+        for _ in range(times):
+            disk.fill()
+            time.sleep(0.5)
+        return f"disk of {self.name(self.number)} full, filled {times} times"
 
     def end(self):
         self.world.cluster.brokers[self.number].disk.make_room()

@@ -30,8 +30,8 @@ class Disk:
         return self.place / "data"
 
     def fill(self):
-        """Leaves no room."""
-        with contextlib.suppress(OSError), open(self.ballast, "wb") as file:
+        """Leaves no room; again, if some has come."""
+        with contextlib.suppress(OSError), open(self.ballast, "ab") as file:
             while True:
                 file.write(bytes(1 << 16))
                 file.flush()
