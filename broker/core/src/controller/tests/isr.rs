@@ -1,7 +1,7 @@
 use super::*;
 
 /// What the leader would ask to have this ISR.
-fn change(controller: &Controller, key: TopicIdPartition, isr: &[i32]) -> IsrChange {
+pub fn change(controller: &Controller, key: TopicIdPartition, isr: &[i32]) -> IsrChange {
     let partition = partition(controller, key);
     IsrChange {
         partition: key.partition,
@@ -12,7 +12,7 @@ fn change(controller: &Controller, key: TopicIdPartition, isr: &[i32]) -> IsrCha
     }
 }
 
-fn alter(
+pub fn alter(
     controller: &mut Controller,
     key: TopicIdPartition,
     leader: i32,

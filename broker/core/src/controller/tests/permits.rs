@@ -129,7 +129,12 @@ fn a_replica_that_nobody_else_has_moves_away_before_its_broker_may_stop() {
     let again = controller.handle(0, Request::AskPermit(move_away()));
     assert!(again.records.is_empty(), "it is under way already");
     let target = partition(&controller, keys[0]).adding[0].0;
-    isr::shrink(&mut controller, keys[0], 1, &[1, target]);
+    let joined = isr::change(&controller, keys[0], &[1, target]);
+    assert_eq!(
+        isr::alter(&mut controller, keys[0], 1, joined),
+        Err(ErrorCode::NewLeaderElected),
+        "who leaves does not lead on"
+    );
     assert_eq!(partition(&controller, keys[0]).replicas, ids(&[target]));
     let granted = controller.handle(0, Request::AskPermit(move_away()));
     assert!(matches!(answer(granted), PermitAnswer::Granted { epoch: 1, .. }));
