@@ -45,7 +45,7 @@ pub use elect::ElectionType;
 pub use error::ApiError;
 pub use features::{FeatureUpdate, UpgradeType};
 pub use heartbeat::{BrokerHeartbeat, HeartbeatReply};
-pub use permits::{AskPermit, PermitAnswer};
+pub use permits::{AskPermit, LONGEST_PERMIT_MS, PermitAnswer};
 pub use reassign::{Reassignment, reassignments};
 pub use registration::RegisterBroker;
 pub use request::{Outcome, Reply, Request};

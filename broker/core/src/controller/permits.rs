@@ -48,8 +48,8 @@ pub enum PermitAnswer {
     Refused(Reasons),
 }
 
-/// The longest time a permit can hold.
-const LONGEST_MS: i64 = 24 * 3_600_000;
+/// The longest time a permit can hold, milliseconds.
+pub const LONGEST_PERMIT_MS: i64 = 24 * 3_600_000;
 
 impl Controller {
     pub(super) fn ask_permit(&mut self, now_ms: u64, request: &AskPermit) -> Outcome {
@@ -75,7 +75,7 @@ impl Controller {
             broker_id: request.broker.0,
             broker_epoch: broker_epoch.0,
             permit_epoch: epoch,
-            duration_ms: request.duration_ms.clamp(1, LONGEST_MS),
+            duration_ms: request.duration_ms.clamp(1, LONGEST_PERMIT_MS),
             forced: request.force && !overridden.is_empty(),
             reason: request.reason.clone(),
         });
@@ -89,7 +89,7 @@ impl Controller {
         let reply = Reply::Permit(PermitAnswer::Held { epoch });
         let held = self.image.permits().get(&request.broker).filter(|held| held.epoch == epoch).cloned();
         let Some(held) = held.filter(|_| !request.dry_run) else { return Outcome::reply(reply) };
-        let duration_ms = request.duration_ms.clamp(1, LONGEST_MS);
+        let duration_ms = request.duration_ms.clamp(1, LONGEST_PERMIT_MS);
         let mut draft = self.draft();
         draft.push(GrantPermit {
             broker_id: held.broker_id.0,

@@ -8,7 +8,7 @@ mod status;
 use super::Context;
 use crate::net::Response;
 use bytes::{BufMut, Bytes, BytesMut};
-use ottla_core::controller::{self, PermitAnswer, Reply, Request};
+use ottla_core::controller::{self, LONGEST_PERMIT_MS, PermitAnswer, Reply, Request};
 use ottla_core::metadata::Image;
 use ottla_core::permit;
 use ottla_protocol::cluster_admin::{
@@ -130,7 +130,7 @@ fn ask_of(ask: &AskPermit) -> controller::AskPermit {
 }
 
 fn permit_of(image: &Image, answer: PermitAnswer, ask: &AskPermit) -> Permit {
-    let expires_in_ms = ask.duration_ms.max(1);
+    let expires_in_ms = ask.duration_ms.clamp(1, LONGEST_PERMIT_MS);
     match answer {
         PermitAnswer::Granted { epoch, overridden } => {
             Permit::Granted { epoch, expires_in_ms, overridden: reasons_of(image, overridden) }
