@@ -142,12 +142,8 @@ impl Pass<'_> {
 
     /// The first part: the keys of what is dirty.
     fn collect_keys(&self, report: &mut CleanReport) -> Result<KeyMap, CleanError> {
-        let (from, end) = (self.plan.standing.first_dirty_offset, self.plan.standing.end_offset);
-        let room = Room {
-            bytes: self.options.key_bytes,
-            load_factor: self.options.load_factor,
-            keys: (end - from).unsigned_abs(),
-        };
+        let from = self.plan.standing.first_dirty_offset;
+        let room = Room { bytes: self.options.key_bytes, load_factor: self.options.load_factor };
         let mut map = KeyMap::new(from, room, self.options.hash_key);
         let aborted = self.plan.aborted.iter().filter(|entry| entry.last_offset >= from);
         let mut transactions = Transactions::new(aborted.copied().collect());

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn map(puts: &[(&[u8], Offset)], covers: Offset) -> KeyMap {
-        let mut map = KeyMap::new(0, Room { bytes: 1_024, load_factor: 0.9, keys: 10 }, (0, 0));
+        let mut map = KeyMap::new(0, Room { bytes: 1_024, load_factor: 0.9 }, (0, 0));
         puts.iter().for_each(|(key, offset)| assert!(map.put(key, *offset)));
         map.covers(covers);
         map
