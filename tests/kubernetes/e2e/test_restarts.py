@@ -44,7 +44,7 @@ def test_rollout_restart_is_understood(cluster, load):
 
 def test_a_roll_stops_at_a_broker_that_does_not_come_back_and_goes_on_when_repaired(cluster, load, image):
     before = cluster.uids()
-    good = cluster.get()["spec"].get("image")
+    good = cluster.status()["image"]
     cluster.change(image="does-not-exist:0")
     try:
         eventually(lambda: len(others(before, cluster.uids())) == 1, 60, what="one broker got the image")
