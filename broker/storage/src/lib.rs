@@ -25,8 +25,8 @@ pub mod sim_disk;
 
 pub use config::LogConfig;
 pub use dirs::{
-    CreateError, DirView, DirsError, DirsOptions, FailedLog, HostedLog, LoadReport, LogDir, LogDirs,
-    LogHandle, MetaProperties,
+    Copied, CreateError, DirView, DirsError, DirsOptions, FailedLog, FutureView, HostedLog, LoadReport,
+    LogDir, LogDirs, LogHandle, MetaProperties, MoveError,
 };
 pub use disk::{DirEntry, Disk, DiskFile, DiskLock, EmptyFile, FsDisk, read_full_at, write_all_at};
 pub use epoch_cache::LeaderEpochCache;

@@ -46,6 +46,8 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub const BOOT_ID: &str = ".ottla_boot";
 /// Bytes given back when the volume is full.
 pub const RESERVE: &str = ".ottla_reserve";
+/// The replicas that were ever made in the directories of this broker.
+pub const MADE: &str = ".ottla_replicas";
 /// The metadata log's directory.
 pub const METADATA_DIR: &str = "__cluster_metadata-0";
 

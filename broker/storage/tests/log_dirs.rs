@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
-use ottla_storage::{CreateError, DirsError, DirsOptions, FsDisk, LoadReport, LogConfig, LogDirs};
+use ottla_storage::{
+    Copied, CreateError, DirsError, DirsOptions, FsDisk, LoadReport, LogConfig, LogDirs, MoveError,
+};
 use ottla_types::{BrokerId, LeaderEpoch, TopicId, TopicPartition, Uuid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -219,4 +221,156 @@ fn syncing_in_the_background_counts_only_what_came_since() {
     assert_eq!(log.lock().dirty_bytes(), 0);
     append_many(&dirs, 0, 1);
     assert_eq!(log.lock().dirty_bytes(), before / 10);
+}
+
+fn create_again(dirs: &LogDirs) -> Result<(), CreateError> {
+    dirs.create(&partition(0), topic(1), None, Arc::new(LogConfig::default()), 1_000).map(|_| ())
+}
+
+#[test]
+fn a_log_whose_files_are_gone_is_not_made_again_before_it_is_given_up() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a"), root.path().join("b")];
+    for boot in ["boot 1", "boot 2"] {
+        let (dirs, _) = open(&paths, "boot 1");
+        create(&dirs, 2);
+        append_many(&dirs, 0, 5);
+        dirs.flush_all();
+        drop(dirs);
+        for path in &paths {
+            let _ = std::fs::remove_dir_all(path.join("topic-0"));
+        }
+        let (dirs, report) = open(&paths, boot);
+        assert_eq!((report.logs, report.failed.len()), (1, 0));
+        assert!(matches!(create_again(&dirs), Err(CreateError::Lost { .. })), "{boot}");
+        drop(dirs);
+        let (dirs, _) = open(&paths, boot);
+        assert!(matches!(create_again(&dirs), Err(CreateError::Lost { .. })), "after one more start");
+        dirs.give_up(&partition(0), topic(1)).unwrap();
+        create_again(&dirs).unwrap();
+        // Another topic of that name is another matter.
+        assert!(dirs.delete(&partition(0), 1_000).unwrap());
+        dirs.create(&partition(0), topic(2), None, Arc::new(LogConfig::default()), 1_000).unwrap();
+        assert!(dirs.delete(&partition(0), 1_000).unwrap());
+    }
+}
+
+#[test]
+fn what_was_never_flushed_may_be_gone_with_the_machine() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let (dirs, _) = open(&paths, "boot 1");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 5);
+    drop(dirs);
+    std::fs::remove_dir_all(paths[0].join("topic-0")).unwrap();
+    let (dirs, _) = open(&paths, "boot 2");
+    create_again(&dirs).unwrap();
+}
+
+#[test]
+fn a_log_that_lost_its_segments_or_what_was_flushed_of_it_stays_out_until_it_is_given_up() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let segment = paths[0].join("topic-0/00000000000000000000.log");
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 2] = [
+        ("its segments are missing", |path| std::fs::remove_file(path).unwrap()),
+        ("more was on disk", |path| {
+            std::fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap()
+        }),
+    ];
+    for (reason, damage) in damages {
+        let (dirs, _) = open(&paths, "boot");
+        create(&dirs, 1);
+        append_many(&dirs, 0, 5);
+        dirs.flush_all();
+        drop(dirs);
+        damage(&segment);
+        let (dirs, report) = open(&paths, "boot");
+        assert_eq!(report.logs, 0);
+        assert!(report.failed[0].1.contains(reason), "{:?}", report.failed);
+        assert!(matches!(create_again(&dirs), Err(CreateError::Offline { .. })));
+        dirs.give_up(&partition(0), topic(1)).unwrap();
+        create_again(&dirs).unwrap();
+        let aside = std::fs::read_dir(&paths[0])
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        assert!(aside.into_iter().any(|name| name.ends_with("-stray")));
+        assert!(dirs.delete(&partition(0), 1_000).unwrap());
+    }
+}
+
+fn copy_all(dirs: &LogDirs) {
+    while let Copied::Bytes(_) = dirs.copy_some(&partition(0), 300, 1_000).unwrap() {}
+}
+
+#[test]
+fn a_log_moves_to_another_directory_while_it_is_written_to() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a"), root.path().join("b")];
+    let (dirs, _) = open(&paths, "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 20);
+    dirs.get(&partition(0)).unwrap().lock().delete_records_before(3).unwrap();
+    let ids = dirs.directory_ids();
+    assert_eq!(dirs.directory_of(&partition(0)), Some(ids[0]));
+    assert!(dirs.begin_move(&partition(0), &paths[1], 1_000).unwrap());
+    copy_all(&dirs);
+    append(&dirs, 0);
+    assert!(dirs.finish_move(&partition(0), 1_000).unwrap().is_none(), "it lacks a record");
+    let view = dirs.describe().remove(1).future.remove(0);
+    assert_eq!((view.partition, view.lag), (partition(0), 1));
+    copy_all(&dirs);
+    dirs.sync_move(&partition(0)).unwrap();
+    let (log, directory) = dirs.finish_move(&partition(0), 1_000).unwrap().unwrap();
+    assert_eq!((directory, dirs.directory_of(&partition(0))), (ids[1], Some(ids[1])));
+    assert_eq!((log.lock().log_start_offset(), log.lock().log_end_offset()), (3, 21));
+    append(&dirs, 0);
+    drop((log, dirs));
+    let (dirs, report) = open(&paths, "boot");
+    assert_eq!(report.logs, 1);
+    assert_eq!(dirs.get(&partition(0)).unwrap().lock().log_end_offset(), 22);
+    assert_eq!(dirs.directory_of(&partition(0)), Some(ids[1]));
+}
+
+#[test]
+fn what_is_cut_off_meanwhile_is_not_in_the_copy() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a"), root.path().join("b")];
+    let (dirs, _) = open(&paths, "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 20);
+    dirs.begin_move(&partition(0), &paths[1], 1_000).unwrap();
+    copy_all(&dirs);
+    dirs.get(&partition(0)).unwrap().lock().truncate_to(10, 1_000).unwrap();
+    append_many(&dirs, 0, 10);
+    assert!(dirs.finish_move(&partition(0), 1_000).unwrap().is_none(), "the same end, and other records");
+    copy_all(&dirs);
+    let (log, _) = dirs.finish_move(&partition(0), 1_000).unwrap().unwrap();
+    assert_eq!(log.lock().log_end_offset(), 20);
+}
+
+#[test]
+fn moves_are_refused_cancelled_and_found_again() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a"), root.path().join("b")];
+    let (dirs, _) = open(&paths, "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 5);
+    let nowhere = dirs.begin_move(&partition(0), &root.path().join("c"), 1_000);
+    assert!(matches!(nowhere, Err(MoveError::NoDirectory { .. })));
+    assert!(matches!(dirs.begin_move(&partition(7), &paths[1], 1_000), Err(MoveError::NotHere { .. })));
+    assert!(!dirs.begin_move(&partition(0), &paths[0], 1_000).unwrap(), "it is there");
+    dirs.begin_move(&partition(0), &paths[1], 1_000).unwrap();
+    assert!(!dirs.begin_move(&partition(0), &paths[0], 1_000).unwrap(), "back again");
+    assert_eq!(dirs.copy_some(&partition(0), 300, 1_000).unwrap(), Copied::Cancelled);
+    dirs.begin_move(&partition(0), &paths[1], 1_000).unwrap();
+    dirs.copy_some(&partition(0), 300, 1_000).unwrap();
+    drop(dirs);
+    let (dirs, _) = open(&paths, "boot");
+    assert_eq!(dirs.interrupted_moves(), [(partition(0), paths[1].clone())]);
+    assert_eq!(dirs.get(&partition(0)).unwrap().lock().log_end_offset(), 5);
+    dirs.maintain(2_000);
+    assert!(std::fs::read_dir(&paths[1]).unwrap().all(|entry| entry.unwrap().file_type().unwrap().is_file()));
 }

@@ -1,7 +1,7 @@
 //! What is done now and then: syncing, checkpoints, giving memory back, removing what was deleted; and the end.
 
 use super::open::{RESERVE_BYTES, set_reserve};
-use super::{Dir, HostedLog, LogDirs, LogHandle};
+use super::{Dir, FutureView, HostedLog, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::error::{DiskError, LogError};
 use crate::log::{Damage, FlushPlan, Log};
@@ -32,6 +32,8 @@ pub struct DirView {
     pub total_bytes: i64,
     /// Its partitions and the bytes of their logs.
     pub logs: Vec<(TopicPartition, u64)>,
+    /// Copies of logs that move here.
+    pub future: Vec<FutureView>,
 }
 
 impl LogDirs {
@@ -165,6 +167,9 @@ impl LogDirs {
             let bytes = hosted.log.lock().size_bytes();
             views[hosted.dir].logs.push((partition, bytes));
         }
+        for (index, view) in views.iter_mut().enumerate() {
+            view.future = self.futures_in(index);
+        }
         views
     }
 
@@ -271,6 +276,7 @@ impl Dir {
             free_bytes: bytes(space.map(|space| space.0)),
             total_bytes: bytes(space.map(|space| space.1)),
             logs: Vec::new(),
+            future: Vec::new(),
         }
     }
 }

@@ -33,6 +33,12 @@ pub enum CreateError {
         /// Why.
         reason: String,
     },
+    /// It was made here before and its files are gone: an empty log would hide that.
+    #[error("{partition} was here, and its log is missing")]
+    Lost {
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// No data directory works, or not the one asked for.
     #[error("no data directory for {partition}")]
     NoDirectory {
@@ -51,7 +57,7 @@ impl CreateError {
         match self {
             Self::OtherTopic { .. } => ErrorCode::InconsistentTopicId,
             Self::NoDirectory { .. } => ErrorCode::LogDirNotFound,
-            Self::Offline { .. } | Self::Disk(_) => ErrorCode::KafkaStorageError,
+            Self::Offline { .. } | Self::Lost { .. } | Self::Disk(_) => ErrorCode::KafkaStorageError,
         }
     }
 }
@@ -82,6 +88,9 @@ impl LogDirs {
                 None => self.name_topic(existing, partition, topic_id)?,
             }
             return Ok(Arc::clone(&existing.log));
+        }
+        if self.made.lock().contains((topic_id, partition.partition)) {
+            return Err(CreateError::Lost { partition: partition.clone() });
         }
         let mut counts = vec![0usize; self.dirs.len()];
         hosted.values().for_each(|log| counts[log.dir] += 1);
@@ -115,7 +124,7 @@ impl LogDirs {
     }
 
     /// Moves a directory out of the way that nobody knows of.
-    fn set_stray_aside(&self, dir: usize, partition: &TopicPartition) -> Result<(), DiskError> {
+    pub(super) fn set_stray_aside(&self, dir: usize, partition: &TopicPartition) -> Result<(), DiskError> {
         let root = self.dirs[dir].log_dir.path();
         let path = root.join(partition.to_string());
         if !self.disk.exists(&path) {
@@ -144,7 +153,11 @@ impl LogDirs {
         let created = forgotten.and_then(|()| {
             Log::create_in(Arc::clone(&dir.log_dir), partition.clone(), topic_id, config, now)
         });
-        created.inspect_err(|error| {
+        let noted = created.and_then(|log| {
+            self.made.lock().add(&*self.disk, (topic_id, partition.partition), &partition.topic)?;
+            Ok(log)
+        });
+        noted.inspect_err(|error| {
             dir.log_dir.note(error);
             let path = dir.log_dir.path().join(partition.to_string());
             let _ = self.disk.remove_dir_all(&path);
@@ -156,11 +169,12 @@ impl LogDirs {
     /// # Errors
     /// The disk's.
     pub fn delete(&self, partition: &TopicPartition, now: TimestampMs) -> Result<bool, DiskError> {
+        self.cancel_move(partition);
         let mut hosted = self.hosted.write();
-        let (dir, delay_ms) = match hosted.get(partition) {
-            Some(log) => (log.dir, log.log.lock().config().file_delete_delay_ms),
+        let (dir, topic_id, delay_ms) = match hosted.get(partition) {
+            Some(log) => (log.dir, log.topic_id, log.log.lock().config().file_delete_delay_ms),
             None => match self.failed.read().get(partition) {
-                Some(failed) => (failed.dir, 0),
+                Some(failed) => (failed.dir, failed.topic_id, 0),
                 None => return Ok(false),
             },
         };
@@ -174,8 +188,30 @@ impl LogDirs {
             gone.log.lock().detach("the partition was deleted");
         }
         self.failed.write().remove(partition);
+        if let Some(topic_id) = topic_id {
+            self.made.lock().remove(&*self.disk, (topic_id, partition.partition))?;
+        }
         self.removals.lock().push((to, now + delay_ms));
         Ok(true)
+    }
+
+    /// Gives up what is left of a partition's log, so that it can be made anew: a damaged one is set aside, one whose
+    /// files are gone is forgotten. Only for whoever knows that others have what it held.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn give_up(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), DiskError> {
+        self.cancel_move(partition);
+        let mut hosted = self.hosted.write();
+        let failed = self.failed.read().get(partition).map(|failed| failed.dir);
+        if let Some(dir) = hosted.get(partition).map(|log| log.dir).or(failed) {
+            self.set_stray_aside(dir, partition)?;
+        }
+        if let Some(gone) = hosted.remove(partition) {
+            gone.log.lock().detach("the log was given up");
+        }
+        self.failed.write().remove(partition);
+        self.made.lock().remove(&*self.disk, (topic_id, partition.partition))
     }
 
     /// Removes directories of deleted partitions whose time has come.
@@ -195,7 +231,7 @@ impl LogDirs {
 }
 
 /// `topic-0.<unique>-delete` and the like, the topic cut where the name would be too long (`LocalLog.logDeleteDirName`).
-fn unique_dir_name(partition: &TopicPartition, ending: &str) -> String {
+pub(super) fn unique_dir_name(partition: &TopicPartition, ending: &str) -> String {
     let suffix = format!("-{}.{}{}", partition.partition, Uuid::new_v4().simple(), ending);
     let room = MAX_NAME_BYTES - suffix.len();
     let topic: String = partition.topic.chars().take(room.min(partition.topic.len())).collect();

@@ -1,12 +1,15 @@
 //! Opening all logs at start, several at a time.
 
+use super::future::partition_of;
+use super::made::Key;
 use super::{Dir, HostedLog, LogDirs};
 use crate::config::LogConfig;
-use crate::error::IoContext;
+use crate::error::{IoContext, OpenError};
 use crate::log::{Log, Recovery, RecoveryReport};
 use crate::names;
 use ottla_types::{ErrorCode, TimestampMs, TopicId, TopicPartition};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,6 +58,7 @@ impl LogDirs {
         config_of: &(dyn Fn(&TopicPartition, Option<TopicId>) -> Arc<LogConfig> + Sync),
     ) -> LoadReport {
         let candidates = self.candidates(now);
+        self.read_made();
         let next = AtomicUsize::new(0);
         let report = Mutex::new(LoadReport::default());
         let work = || {
@@ -79,7 +83,39 @@ impl LogDirs {
                 dir.log_dir.note(&error);
             }
         }
+        self.write_made();
         report.into_inner()
+    }
+
+    fn read_made(&self) {
+        // What nothing was flushed of may be gone with the run of the machine that made it.
+        let counts = |partition: &TopicPartition| {
+            let mut dirs = self.online();
+            dirs.any(|dir| dir.trust_written || dir.log_dir.recovery_point(partition).is_some())
+        };
+        if let Err(error) = self.made.lock().read(&*self.disk, counts) {
+            tracing::error!(%error, "it is not known which replicas were made here");
+        }
+    }
+
+    /// Notes what was found, and says what is missing.
+    fn write_made(&self) {
+        let mut here: BTreeMap<Key, &TopicPartition> = BTreeMap::new();
+        let (hosted, failed) = (self.hosted.read(), self.failed.read());
+        let found = hosted.iter().map(|(partition, log)| (partition, log.topic_id));
+        for (partition, topic_id) in
+            found.chain(failed.iter().map(|(partition, log)| (partition, log.topic_id)))
+        {
+            here.extend(topic_id.map(|topic_id| ((topic_id, partition.partition), partition)));
+        }
+        let mut made = self.made.lock();
+        for ((_, partition), topic) in made.iter().filter(|(key, _)| !here.contains_key(key)) {
+            tracing::error!(topic, partition, "the log of a replica is missing");
+        }
+        made.extend(here.into_iter().map(|(key, partition)| (key, partition.topic.to_string())));
+        if let Err(error) = made.rewrite(&*self.disk) {
+            tracing::error!(%error, "what was found could not be noted");
+        }
     }
 
     fn candidates(&self, now: TimestampMs) -> Vec<Candidate> {
@@ -100,6 +136,9 @@ impl LogDirs {
                 let path = path.join(&entry.name);
                 if entry.name.ends_with(names::DELETE_DIR) {
                     self.removals.lock().push((path, now));
+                } else if let Some(partition) = partition_of(&entry.name) {
+                    self.interrupted.lock().push((partition, dir.log_dir.path().to_owned()));
+                    self.removals.lock().push((path, now));
                 } else if entry.name != names::METADATA_DIR
                     && let Some(partition) = names::parse_partition_dir(&entry.name)
                 {
@@ -112,10 +151,18 @@ impl LogDirs {
             let twice = later.partition == first.partition;
             if twice {
                 tracing::error!(path = %later.path.display(), kept = %first.path.display(), "a partition has two logs");
+                self.set_twin_aside(later);
             }
             twice
         });
         candidates
+    }
+
+    /// One that is out of use must not be taken for the log when the other one's directory is not there.
+    fn set_twin_aside(&self, twin: &Candidate) {
+        if let Err(error) = self.set_stray_aside(twin.dir, &twin.partition) {
+            tracing::error!(%error, "it stays");
+        }
     }
 
     fn load_one(
@@ -130,7 +177,11 @@ impl LogDirs {
         let recovery = self.dirs[*dir].recovery_of(partition);
         let log_dir = Arc::clone(&self.dirs[*dir].log_dir);
         let config = config_of(partition, topic_id);
-        match Log::open_in(log_dir, path.clone(), partition.clone(), config, recovery, now) {
+        let opened = match self.check_files(candidate, topic_id) {
+            Ok(()) => Log::open_in(log_dir, path.clone(), partition.clone(), config, recovery, now),
+            Err(error) => Err(error),
+        };
+        match opened {
             Ok((log, one)) => {
                 let hosted = HostedLog { log: Arc::new(Mutex::new(log)), topic_id, dir: *dir };
                 self.hosted.write().insert(partition.clone(), hosted);
@@ -138,7 +189,7 @@ impl LogDirs {
             }
             Err(error) => {
                 tracing::error!(%partition, %error, "the log stays out");
-                if let crate::error::OpenError::Disk(error) = &error {
+                if let OpenError::Disk(error) = &error {
                     self.dirs[*dir].log_dir.note(error);
                 }
                 let (code, reason) = (error.code(), error.to_string());
@@ -148,6 +199,26 @@ impl LogDirs {
                     .insert(partition.clone(), FailedLog { topic_id, code, reason, dir: *dir });
             }
         }
+    }
+}
+
+impl LogDirs {
+    /// A log begins with a segment and keeps at least one: a directory without any has lost them.
+    fn check_files(&self, candidate: &Candidate, topic_id: Option<TopicId>) -> Result<(), OpenError> {
+        let Candidate { dir, path, partition } = candidate;
+        let was_made = topic_id.is_some_and(|id| self.made.lock().contains((id, partition.partition)));
+        if !was_made || !self.dirs[*dir].trust_written {
+            return Ok(());
+        }
+        let entries = self.disk.list(path).during("list", path)?;
+        if entries.iter().any(|entry| names::segment_offset(&entry.name, names::LOG).is_some()) {
+            return Ok(());
+        }
+        Err(OpenError::Corrupt {
+            path: path.clone(),
+            position: 0,
+            reason: "its segments are missing".to_owned(),
+        })
     }
 }
 

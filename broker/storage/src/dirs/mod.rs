@@ -5,13 +5,16 @@
 //!
 //! The registry's lock is never held while a log is used or the disk is waited for, except to create and delete.
 
+mod future;
 mod housekeeping;
 mod lifecycle;
 mod load;
 mod log_dir;
+mod made;
 mod meta_properties;
 mod open;
 
+pub use future::{Copied, FutureView, MoveError};
 pub use housekeeping::DirView;
 pub use lifecycle::CreateError;
 pub use load::{FailedLog, LoadReport};
@@ -21,6 +24,8 @@ pub use open::{DirsError, DirsOptions};
 
 use crate::disk::{Disk, DiskLock};
 use crate::log::Log;
+use future::Future;
+use made::Made;
 use ottla_types::{DirectoryId, Offset, TimestampMs, TopicId, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -67,6 +72,12 @@ pub struct LogDirs {
     hosted: RwLock<BTreeMap<TopicPartition, HostedLog>>,
     /// Logs that could not be opened, and why.
     failed: RwLock<BTreeMap<TopicPartition, FailedLog>>,
+    /// Replicas that were ever made here; those of them that are neither hosted nor failed are lost.
+    made: Mutex<Made>,
+    /// Copies on their way to another directory.
+    future: Mutex<BTreeMap<TopicPartition, Future>>,
+    /// Copies that were under way when the broker stopped, and where to.
+    interrupted: Mutex<Vec<(TopicPartition, PathBuf)>>,
     /// Renamed partition directories and when they may go.
     removals: Mutex<Vec<(PathBuf, TimestampMs)>>,
 }
@@ -99,6 +110,12 @@ impl LogDirs {
     #[must_use]
     pub fn get(&self, partition: &TopicPartition) -> Option<LogHandle> {
         self.hosted.read().get(partition).map(|hosted| Arc::clone(&hosted.log))
+    }
+
+    /// True if the partition's log is here and not known to be damaged.
+    #[must_use]
+    pub fn is_whole(&self, partition: &TopicPartition) -> bool {
+        self.get(partition).is_some_and(|log| log.lock().damage().is_none())
     }
 
     /// All logs, by partition.

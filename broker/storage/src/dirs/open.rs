@@ -1,5 +1,6 @@
 //! Taking the data directories: locked, recognised or formatted, and what the last use left behind.
 
+use super::made::Made;
 use super::meta_properties::MetaProperties;
 use super::{Dir, LogDir, LogDirs};
 use crate::checkpoint::{Durability, parse_offsets, read_text, replace_file};
@@ -123,6 +124,8 @@ impl LogDirs {
             log_dir.fail(&error.to_string());
             dirs.push(Dir::offline(log_dir));
         }
+        let home = dirs.iter().find(|dir| dir.log_dir.offline_reason().is_none()).unwrap_or(&dirs[0]);
+        let made = Made::new(home.log_dir.path().join(names::MADE));
         Ok(Self {
             disk,
             dirs,
@@ -130,6 +133,9 @@ impl LogDirs {
             boot_id: options.boot_id.clone(),
             hosted: RwLock::default(),
             failed: RwLock::default(),
+            made: Mutex::new(made),
+            future: Mutex::default(),
+            interrupted: Mutex::default(),
             removals: Mutex::default(),
         })
     }
@@ -184,6 +190,8 @@ fn format_and_read(
     let meta = match taken.meta {
         Some(meta) => meta,
         None => {
+            // What an earlier life of the directory left behind says nothing about this one.
+            let _ = disk.remove_file(&path.join(names::MADE));
             let meta = MetaProperties {
                 cluster_id: cluster_id.to_owned(),
                 node_id: options.node_id,

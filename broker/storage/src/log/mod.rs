@@ -35,7 +35,7 @@ use crate::checkpoint::{Durability, format_epochs, replace_file};
 use crate::config::LogConfig;
 use crate::dirs::LogDir;
 use crate::epoch_cache::LeaderEpochCache;
-use crate::error::{DiskError, LogError};
+use crate::error::{DiskError, IoContext, LogError};
 use crate::names;
 use crate::producer_state::ProducerStates;
 use crate::segment::{Place, Segment};
@@ -163,6 +163,20 @@ impl Log {
         self.epochs.latest()
     }
 
+    /// Counts the times that something was cut off.
+    pub(crate) fn truncations(&self) -> u64 {
+        self.truncations
+    }
+
+    /// Renames its directory.
+    pub(crate) fn rename_to(&mut self, dir: PathBuf) -> Result<(), DiskError> {
+        let renamed = self.log_dir.disk().rename(&self.dir, &dir).during("rename", &self.dir);
+        self.noted(renamed)?;
+        self.dir = dir;
+        self.dir_changes += 1;
+        Ok(())
+    }
+
     /// All leader epochs with their first offsets, oldest first.
     #[must_use]
     pub fn epochs(&self) -> &[(LeaderEpoch, Offset)] {
@@ -206,6 +220,12 @@ impl Log {
     #[must_use]
     pub fn offline_reason(&self) -> Option<&str> {
         self.corrupt.as_deref().or_else(|| self.log_dir.offline_reason())
+    }
+
+    /// Why this log alone cannot be used, though its data directory works.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.corrupt.as_deref().filter(|_| self.log_dir.offline_reason().is_none())
     }
 
     /// Gives all files back, until they are needed.

@@ -93,6 +93,11 @@ impl Log {
             let start = log.log_start_offset;
             log.truncate_fully_and_start_at(start, now).map_err(open_error)?;
         }
+        if log.log_end_offset < recovery.recovery_point {
+            // Nobody may take what is left for all that there was.
+            let reason = format!("the log ends at offset {}, and more was on disk", log.log_end_offset);
+            return Err(OpenError::Corrupt { path: log.dir, position: 0, reason });
+        }
         let first_dirty = log.segment_index(log.recovery_point).unwrap_or(0);
         if log.recovery_point < log.log_end_offset {
             log.dirty_bytes = log.segments[first_dirty..].iter().map(|segment| segment.size_bytes).sum();
@@ -115,6 +120,18 @@ impl Log {
         now: TimestampMs,
     ) -> Result<Self, DiskError> {
         let dir = log_dir.path().join(partition.to_string());
+        Self::create_at(log_dir, dir, partition, topic_id, config, now)
+    }
+
+    /// The same in a directory of another name.
+    pub(crate) fn create_at(
+        log_dir: Arc<LogDir>,
+        dir: PathBuf,
+        partition: TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Self, DiskError> {
         let disk = Arc::clone(log_dir.disk());
         disk.create_dir(&dir).during("create", &dir)?;
         let path = dir.join(names::PARTITION_METADATA);
