@@ -171,6 +171,10 @@ impl<'a> PartitionUpdate<'a> {
         }
         match self.unclean_leader() {
             Some(leader) => {
+                if !self.is_acceptable(leader) {
+                    // It may begin with an empty log.
+                    self.assigned.push((leader, LOST_DIRECTORY));
+                }
                 self.leader = leader;
                 self.isr = vec![leader];
                 self.elr.retain(|&broker| broker != leader);

@@ -27,7 +27,7 @@ pub struct RegisterBroker {
     pub directories: Vec<DirectoryId>,
     /// The one of them that holds its metadata log.
     pub metadata_directory: DirectoryId,
-    /// The registration it had when it stopped cleanly, or [`BrokerEpoch::NONE`].
+    /// The registration it had before, if everything is there that it acknowledged; else [`BrokerEpoch::NONE`].
     pub previous_epoch: BrokerEpoch,
     /// It wants no new replicas.
     pub cordoned: bool,

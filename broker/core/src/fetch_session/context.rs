@@ -58,6 +58,12 @@ impl Context {
         self.partitions.iter()
     }
 
+    /// One partition's index and what to read of it.
+    #[must_use]
+    pub fn get(&self, key: &PartitionKey) -> Option<(usize, &FetchPartition)> {
+        self.partitions.get(key)
+    }
+
     /// Must this partition be in the answer? Call once for each partition when the answer is final: it is taken
     /// as told.
     pub fn must_answer(&mut self, index: usize, answer: &PartitionAnswer) -> bool {

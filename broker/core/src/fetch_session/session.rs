@@ -101,6 +101,11 @@ impl Partitions {
         self.by_key.contains_key(key)
     }
 
+    pub(super) fn get(&self, key: &PartitionKey) -> Option<(usize, &FetchPartition)> {
+        let index = *self.by_key.get(key)?;
+        Some((index, &self.entries[index].want))
+    }
+
     /// Adds or changes one.
     pub(super) fn set(&mut self, key: PartitionKey, want: FetchPartition) {
         match self.by_key.get(&key) {

@@ -201,7 +201,9 @@ impl Follower {
             effects.push(FollowerEffect::Truncate { leader_end });
             return;
         }
-        self.failures = 0;
+        if fetched.records_bytes == 0 {
+            self.failures = 0;
+        }
         self.lag = Some((fetched.high_watermark - self.log.log_end_offset).max(0));
         if fetched.records_bytes > 0 {
             self.stage = Stage::Busy;
@@ -241,6 +243,7 @@ impl Follower {
         latest_epoch: LeaderEpoch,
         effects: &mut Vec<FollowerEffect>,
     ) {
+        self.failures = 0;
         self.log.log_end_offset = log_end_offset;
         self.log.latest_epoch = latest_epoch;
         self.resume(effects);

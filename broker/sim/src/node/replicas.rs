@@ -289,7 +289,7 @@ impl Process {
         for effect in leader.drain_effects() {
             match effect {
                 Effect::HighWatermarkAdvanced(offset) => committed = Some(offset),
-                Effect::LowWatermarkAdvanced(_) => {}
+                Effect::LowWatermarkAdvanced(_) | Effect::TooFewInSync => {}
                 Effect::AlterPartition(request) => {
                     cx.trace(
                         "p{}: proposes an ISR of {} at partition epoch {}",

@@ -1,4 +1,7 @@
 use super::*;
+use crate::metadata::LOST_DIRECTORY;
+use ottla_types::TopicPartition;
+use std::collections::BTreeSet;
 
 #[test]
 fn a_broker_begins_fenced_and_is_unfenced_when_it_has_caught_up() {
@@ -90,6 +93,88 @@ fn an_emptied_disk_is_never_elected_in_place_of_the_data() {
     assert!(controller.image().is_active(BrokerId(1)));
     assert_eq!(state(&controller, alone).0, -1);
     assert_eq!(state(&controller, shared), (2, vec![2], vec![]));
+}
+
+fn lose(controller: &mut Controller, id: i32, key: TopicIdPartition) {
+    let epoch = controller.image().broker(BrokerId(id)).unwrap().epoch;
+    let request = AssignReplicas {
+        broker: BrokerId(id),
+        epoch,
+        replicas: vec![(key, LOST_DIRECTORY)],
+        found: BTreeSet::new(),
+    };
+    let outcome = controller.handle(10, Request::AssignReplicas(request));
+    assert_eq!(outcome.reply, Reply::AssignReplicas(Ok(vec![(key, Ok(()))])));
+}
+
+fn place(controller: &mut Controller, id: i32, key: TopicIdPartition) -> Result<(), ErrorCode> {
+    place_found(controller, id, key, &[])
+}
+
+fn place_found(
+    controller: &mut Controller,
+    id: i32,
+    key: TopicIdPartition,
+    found: &[TopicIdPartition],
+) -> Result<(), ErrorCode> {
+    let epoch = controller.image().broker(BrokerId(id)).unwrap().epoch;
+    let found = found.iter().copied().collect();
+    let request = AssignReplicas { broker: BrokerId(id), epoch, replicas: vec![(key, directory(id))], found };
+    let outcome = controller.handle(10, Request::AssignReplicas(request));
+    let Reply::AssignReplicas(Ok(results)) = outcome.reply else { panic!() };
+    results[0].1
+}
+
+#[test]
+fn a_lost_replica_leaves_the_isr_to_the_others_and_may_be_made_anew() {
+    let mut controller = cluster(2);
+    let key = create(&mut controller, "t", &[&[1, 2]], &[("min.insync.replicas", "2")])[0];
+    lose(&mut controller, 1, key);
+    // It has lost what was committed, so it is not eligible either.
+    assert_eq!(state(&controller, key), (2, vec![2], vec![]));
+    assert_eq!(place(&mut controller, 1, key), Ok(()));
+    assert_eq!(partition(&controller, key).directory(BrokerId(1)), directory(1));
+    assert_eq!(state(&controller, key), (2, vec![2], vec![]));
+}
+
+#[test]
+fn the_last_in_sync_replica_that_is_lost_takes_the_partition_offline() {
+    let mut controller = cluster(2);
+    let key = create(&mut controller, "t", &[&[1, 2]], &[])[0];
+    controller.handle(8_000, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    controller.tick(9_000);
+    assert_eq!(state(&controller, key), (1, vec![1], vec![]));
+    controller.handle(9_001, Request::BrokerHeartbeat(heartbeat(&controller, 2)));
+    lose(&mut controller, 1, key);
+    assert_eq!(state(&controller, key), (-1, vec![], vec![1]));
+    assert_eq!(place(&mut controller, 1, key), Err(ErrorCode::KafkaStorageError));
+    // Broker 2 is there and lacks records: only an administrator may have it lead.
+    let of = vec![TopicPartition::new("t", 0)];
+    controller.handle(9_002, Request::ElectLeaders { kind: ElectionType::Unclean, partitions: Some(of) });
+    assert_eq!(state(&controller, key).0, 2);
+    assert!(partition(&controller, key).recovering);
+}
+
+#[test]
+fn the_last_in_sync_replica_leads_again_when_its_log_is_found() {
+    let mut controller = cluster(2);
+    let key = create(&mut controller, "t", &[&[1]], &[])[0];
+    lose(&mut controller, 1, key);
+    assert_eq!(place_found(&mut controller, 1, key, &[key]), Ok(()));
+    assert_eq!(state(&controller, key), (1, vec![1], vec![]));
+}
+
+#[test]
+fn an_administrator_may_let_an_empty_replica_lead_where_no_other_is() {
+    let mut controller = cluster(1);
+    let key = create(&mut controller, "t", &[&[1]], &[])[0];
+    lose(&mut controller, 1, key);
+    assert_eq!(state(&controller, key), (-1, vec![], vec![1]));
+    let of = vec![TopicPartition::new("t", 0)];
+    controller.handle(11, Request::ElectLeaders { kind: ElectionType::Unclean, partitions: Some(of) });
+    assert_eq!(state(&controller, key).0, 1);
+    assert_eq!(place(&mut controller, 1, key), Ok(()));
+    assert_eq!(state(&controller, key), (1, vec![1], vec![]));
 }
 
 #[test]

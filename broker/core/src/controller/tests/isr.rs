@@ -122,7 +122,12 @@ fn a_replica_on_a_replaced_disk_is_not_eligible_any_more() {
     controller.handle(0, Request::BrokerHeartbeat(failed));
     assert_eq!(state(&controller, key), (1, vec![1, 3], vec![2]));
     // It makes a new replica on the other disk.
-    let assign = AssignReplicas { broker: BrokerId(2), epoch, replicas: vec![(key, directory(50))] };
+    let assign = AssignReplicas {
+        broker: BrokerId(2),
+        epoch,
+        replicas: vec![(key, directory(50))],
+        found: Default::default(),
+    };
     let outcome = controller.handle(0, Request::AssignReplicas(assign));
     assert_eq!(outcome.reply, Reply::AssignReplicas(Ok(vec![(key, Ok(()))])));
     assert_eq!(state(&controller, key), (1, vec![1, 3], vec![]));

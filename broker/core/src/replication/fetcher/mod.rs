@@ -213,13 +213,21 @@ impl Fetcher {
         });
     }
 
-    /// These partitions are under `follower.replication.throttled.replicas`.
-    pub fn set_throttled(&mut self, throttled: BTreeSet<TopicIdPartition>) {
-        let before = std::mem::replace(&mut self.throttled, throttled);
-        let touched: Vec<_> = before.symmetric_difference(&self.throttled).copied().collect();
-        for partition in touched {
+    /// Whether a partition is under `follower.replication.throttled.replicas`.
+    pub fn set_throttled(&mut self, partition: TopicIdPartition, is_throttled: bool) {
+        let changed = match is_throttled {
+            true => self.throttled.insert(partition),
+            false => self.throttled.remove(&partition),
+        };
+        if changed {
             self.update(partition);
         }
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_throttled(&self, partition: &TopicIdPartition) -> bool {
+        self.throttled.contains(partition)
     }
 
     /// Whether more than `follower.replication.throttled.rate` came lately. While it is so, throttled partitions

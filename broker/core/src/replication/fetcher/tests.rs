@@ -259,7 +259,7 @@ fn invalid_records_are_fetched_again_and_a_failed_disk_stops_the_replica() {
 #[test]
 fn throttled_partitions_that_are_behind_wait_while_over_quota() {
     let mut fetcher = fetcher(2);
-    fetcher.set_throttled([partition(0)].into());
+    fetcher.set_throttled(partition(0), true);
     fetcher.set_over_quota(true);
     assert_eq!(named(&fetcher.request(0).unwrap()), [(1, 10)]);
     fetcher.handle_response(0, ErrorCode::None, 5);

@@ -73,10 +73,12 @@ impl Leader {
         if ack.since_epoch != self.since_epoch {
             return AckState::Failed(ErrorCode::NotLeaderOrFollower);
         }
-        if self.high_watermark < ack.required_offset {
+        let is_committed = self.high_watermark >= ack.required_offset;
+        if !is_committed && !self.is_under_min_isr() {
             return AckState::Waiting;
         }
-        if self.maximal_isr_len() < self.required_in_sync() {
+        // Below the minimum the high watermark stands still (KIP-966).
+        if !is_committed || self.maximal_isr_len() < self.required_in_sync() {
             return AckState::Failed(ErrorCode::NotEnoughReplicasAfterAppend);
         }
         AckState::Done

@@ -68,6 +68,15 @@ impl FollowerProgress {
         self.log_start_offset = Some(log_start);
     }
 
+    /// The leader's log grows beyond `leader_end`: a follower that was there lags from now on, however long ago it last
+    /// had a reason to ask.
+    #[inline]
+    pub(super) fn leader_appends(&mut self, now_ms: u64, leader_end: Offset) {
+        if self.log_end_offset == Some(leader_end) {
+            self.last_caught_up_ms = self.last_caught_up_ms.max(Some(now_ms));
+        }
+    }
+
     /// Takes over the broker's registration. A new incarnation may have lost what the old one had not flushed, so
     /// its position counts for nothing until it fetches.
     pub(super) fn set_status(&mut self, status: Option<BrokerStatus>) {

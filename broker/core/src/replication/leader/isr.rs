@@ -136,12 +136,18 @@ impl Leader {
         }
     }
 
-    /// After the committed ISR, the replicas or the brokers changed: others may join, and the high watermark may
-    /// have waited for one that is gone.
+    /// After the committed ISR, the replicas or the brokers changed: the high watermark may have waited for one that is
+    /// gone, and others may join. In that order: one that was just dropped because it does not get on would be back at
+    /// once, with the high watermark still where it stands.
     pub(super) fn isr_changed(&mut self, now_ms: u64) {
-        self.consider_expansion(now_ms);
         self.advance_high_watermark(now_ms);
+        self.consider_expansion(now_ms);
         self.advance_low_watermark();
+        let too_few = self.is_under_min_isr();
+        if too_few && !self.too_few_said {
+            self.effects.push(Effect::TooFewInSync);
+        }
+        self.too_few_said = too_few;
     }
 
     /// Proposes everybody who may join.

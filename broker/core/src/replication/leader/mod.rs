@@ -30,6 +30,9 @@ pub enum Effect {
     HighWatermarkAdvanced(Offset),
     /// Every live replica's log starts at or after this offset (answers DeleteRecords).
     LowWatermarkAdvanced(Offset),
+    /// Fewer replicas are in sync than `min.insync.replicas`, and were enough before: what is not committed will not be
+    /// soon. Answer the producers that wait for it with `NOT_ENOUGH_REPLICAS_AFTER_APPEND`.
+    TooFewInSync,
     /// Ask the controller to change the ISR, and bring the answer, whatever it is, to
     /// [`Leader::handle_alter_partition_answer`].
     AlterPartition(AlterPartition),
@@ -150,6 +153,8 @@ pub struct Leader {
     next_proposal: u64,
     /// No new proposal before this time: the controller refused the last one.
     propose_not_before_ms: u64,
+    /// Whether [`Effect::TooFewInSync`] was said of the ISR as it is.
+    too_few_said: bool,
     effects: Vec<Effect>,
 }
 
@@ -186,6 +191,7 @@ impl Leader {
             pending: None,
             next_proposal: 0,
             propose_not_before_ms: 0,
+            too_few_said: false,
             effects: Vec::new(),
         };
         leader.take_over(state, brokers);
@@ -282,6 +288,9 @@ impl Leader {
     #[inline]
     pub fn handle_append(&mut self, now_ms: u64, log_end_offset: Offset) {
         debug_assert!(log_end_offset >= self.log_end_offset, "a leader never truncates");
+        for follower in &mut self.followers {
+            follower.leader_appends(now_ms, self.log_end_offset);
+        }
         self.log_end_offset = log_end_offset;
         if !self.config.count_flushed_only || planted::is(Bug::AnswerBeforeFlush) {
             self.advance_high_watermark(now_ms);

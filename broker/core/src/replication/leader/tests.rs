@@ -142,8 +142,55 @@ fn an_isr_that_shrank_after_the_append_fails_the_ack_when_the_high_watermark_is_
     let alone = PartitionState { partition_epoch: PartitionEpoch(11), ..state(&[1]) };
     assert_eq!(leader.handle_partition_change(3, &alone, &fenced), PartitionChange::Applied);
     assert_eq!(leader.check_ack(ack), AckState::Failed(ErrorCode::NotEnoughReplicasAfterAppend));
-    leader.handle_append(4, 11);
-    assert_eq!(leader.check_ack(leader.ack(10)), AckState::Waiting);
+    assert_eq!(effects(&mut leader).last(), Some(&Effect::TooFewInSync));
+}
+
+#[test]
+fn producers_that_wait_hear_at_once_that_too_few_are_in_sync() {
+    let mut leader = leader(&[1, 2]);
+    leader.handle_append(1, 10);
+    let ack = leader.ack(9);
+    assert_eq!(leader.check_ack(ack), AckState::Waiting);
+    let alone = PartitionState { partition_epoch: PartitionEpoch(11), ..state(&[1]) };
+    assert_eq!(leader.handle_partition_change(3, &alone, &fenced), PartitionChange::Applied);
+    assert_eq!(effects(&mut leader), [Effect::TooFewInSync]);
+    assert_eq!(leader.check_ack(ack), AckState::Failed(ErrorCode::NotEnoughReplicasAfterAppend));
+    leader.handle_brokers_change(4, &fenced);
+    assert_eq!(effects(&mut leader), [], "it is said once");
+}
+
+#[test]
+fn a_follower_that_asks_for_the_same_again_and_again_leaves_and_stays_out() {
+    let mut leader = leader(&[1, 2, 3]);
+    for broker in [2, 3] {
+        leader.handle_follower_fetch(0, fetch(broker, 0)).unwrap();
+    }
+    leader.handle_append(1, 10);
+    leader.handle_follower_fetch(2, fetch(2, 10)).unwrap();
+    for now_ms in 3..=LAG_MS + 2 {
+        leader.handle_follower_fetch(now_ms, fetch(3, 0)).unwrap();
+        leader.tick(now_ms);
+    }
+    let [Effect::AlterPartition(shrink)] = &effects(&mut leader)[..] else { panic!() };
+    let without =
+        Altered { leader_epoch: LeaderEpoch(5), partition_epoch: PartitionEpoch(11), isr: ids(&[1, 2]) };
+    leader.handle_alter_partition_answer(LAG_MS + 3, shrink.proposal, Ok(without));
+    assert_eq!(effects(&mut leader), [Effect::HighWatermarkAdvanced(10)]);
+    leader.handle_follower_fetch(LAG_MS + 4, fetch(3, 0)).unwrap();
+    assert_eq!(effects(&mut leader), []);
+}
+
+#[test]
+fn a_follower_with_nothing_to_ask_lags_from_the_first_record_it_lacks() {
+    let mut leader = leader(&[1, 2]);
+    leader.handle_follower_fetch(1, fetch(2, 0)).unwrap();
+    let lag = config().replica_lag_time_max_ms;
+    let late = 100 * lag;
+    leader.handle_append(late, 10);
+    leader.tick(late + lag);
+    assert_eq!(effects(&mut leader), []);
+    leader.tick(late + lag + 1);
+    assert!(matches!(effects(&mut leader)[..], [Effect::AlterPartition(_)]));
 }
 
 #[test]

@@ -174,7 +174,7 @@ proptest! {
                         world.asked = Some(request);
                     }
                     Effect::HighWatermarkAdvanced(offset) => prop_assert!(offset <= after),
-                    Effect::LowWatermarkAdvanced(_) => {}
+                    Effect::LowWatermarkAdvanced(_) | Effect::TooFewInSync => {}
                 }
             }
             prop_assert!(world.leader.isr().iter().all(|member| world.leader.replicas().contains(member)));
