@@ -118,7 +118,7 @@ apis! {
     DeleteAcls = 31, 1..=3, flexible 2, Planned;
     DescribeConfigs = 32, 1..=4, flexible 4, Served;
     AlterConfigs = 33, 0..=2, flexible 2, Served;
-    AlterReplicaLogDirs = 34, 1..=2, flexible 2, Planned;
+    AlterReplicaLogDirs = 34, 1..=2, flexible 2, Served;
     DescribeLogDirs = 35, 1..=5, flexible 2, Served;
     SaslAuthenticate = 36, 0..=2, flexible 2, Planned;
     CreatePartitions = 37, 0..=3, flexible 2, Served;

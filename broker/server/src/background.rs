@@ -3,10 +3,10 @@
 use crate::broker::Broker;
 use crate::cleaner;
 use crate::groups;
-use crate::replicas::{IsrProposal, Now, Outbox, Partition};
+use crate::replicas::{IsrProposal, Now, Outbox, Partition, Placed};
 use ottla_core::controller::{AlteredPartitions, AssignReplicas, IsrChange, Reply, Request};
 use ottla_core::replication::Altered;
-use ottla_types::{DirectoryId, ErrorCode, TopicId, TopicIdPartition, TopicPartition};
+use ottla_types::{ErrorCode, TopicId, TopicIdPartition, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const MAINTENANCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Inbox {
     proposals: mpsc::UnboundedReceiver<IsrProposal>,
-    placed: mpsc::UnboundedReceiver<(TopicIdPartition, DirectoryId)>,
+    placed: mpsc::UnboundedReceiver<(TopicIdPartition, Placed)>,
     flush: mpsc::UnboundedReceiver<Arc<Partition>>,
 }
 
@@ -73,6 +73,7 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
             for replica in broker.replicas.partitions() {
                 replica.tick(now);
                 replica.flush(now);
+                replica.lose_if_damaged();
             }
         }),
         every(broker, retention, |broker| {
@@ -170,14 +171,14 @@ async fn propose(broker: Arc<Broker>, mut proposals: mpsc::UnboundedReceiver<Isr
     }
 }
 
-/// Tells the controller in which directories replicas are that it did not place.
-async fn assign(broker: Arc<Broker>, mut placed: mpsc::UnboundedReceiver<(TopicIdPartition, DirectoryId)>) {
+/// Tells the controller in which directories replicas are that it did not place, and which are lost.
+async fn assign(broker: Arc<Broker>, mut placed: mpsc::UnboundedReceiver<(TopicIdPartition, Placed)>) {
     while let Some(first) = placed.recv().await {
         let mut round = BTreeMap::from([first]);
         while round.len() < PROPOSALS
-            && let Ok((id, directory)) = placed.try_recv()
+            && let Ok((id, place)) = placed.try_recv()
         {
-            round.insert(id, directory);
+            round.insert(id, place);
         }
         while broker.cluster.epoch().is_none() {
             tokio::time::sleep(TICK / 10).await;
@@ -186,7 +187,8 @@ async fn assign(broker: Arc<Broker>, mut placed: mpsc::UnboundedReceiver<(TopicI
             let request = Request::AssignReplicas(AssignReplicas {
                 broker: broker.id(),
                 epoch: broker.cluster.epoch(),
-                replicas: round.iter().map(|(id, directory)| (*id, *directory)).collect(),
+                replicas: round.iter().map(|(id, place)| (*id, place.directory)).collect(),
+                found: round.iter().filter(|(_, place)| place.found).map(|(id, _)| *id).collect(),
             });
             match broker.metadata.submit(request).await {
                 Ok(Reply::AssignReplicas(Ok(_))) => break,

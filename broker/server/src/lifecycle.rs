@@ -27,8 +27,8 @@ const RETRY: Duration = Duration::from_millis(50);
 const HEARTBEAT_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long the others have to take over the leaders of a broker that stops.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// Holds the registration that stopped cleanly, and the run of the machine.
-const CLEAN_STOP_FILE: &str = "clean-stop";
+/// Holds the registration and the run of the machine it belongs to.
+const REGISTRATION_FILE: &str = ".ottla_registration";
 
 /// What identifies this broker and this run of it.
 #[derive(Debug, Clone)]
@@ -48,8 +48,13 @@ impl Identity {
             incarnation_id: Uuid::new_v4(),
             directories: dirs.directory_ids(),
             metadata_directory,
-            previous_epoch: take_clean_stop(config).unwrap_or(BrokerEpoch::NONE),
+            previous_epoch: previous_registration(config).unwrap_or(BrokerEpoch::NONE),
         }
+    }
+
+    /// Names this run of the broker.
+    pub fn incarnation_id(&self) -> Uuid {
+        self.incarnation_id
     }
 }
 
@@ -68,7 +73,10 @@ pub async fn register(broker: &Arc<Broker>, identity: Identity) {
 async fn register_once(broker: &Broker, identity: &Identity) {
     loop {
         match broker.metadata.submit(Request::RegisterBroker(registration(broker, identity))).await {
-            Ok(Reply::RegisterBroker(Ok(epoch))) => return broker.cluster.set_epoch(epoch),
+            Ok(Reply::RegisterBroker(Ok(epoch))) => {
+                note_registration(broker, epoch);
+                return broker.cluster.set_epoch(epoch);
+            }
             Ok(Reply::RegisterBroker(Err(error))) => {
                 tracing::warn!(%error, "registration refused, trying again");
             }
@@ -159,7 +167,7 @@ async fn heartbeat(broker: &Broker, identity: &Identity) {
 fn send_producers_away(broker: &Broker) {
     for replica in broker.replicas.partitions() {
         if !is_internal(&replica.topic) && replica.others_may_lead() {
-            replica.lock().fail_waiters(Isolation::REFUSAL);
+            replica.lock().fail_waiters(replica.id, Isolation::REFUSAL);
         }
     }
 }
@@ -255,33 +263,27 @@ async fn await_permit(broker: &Broker) {
     }
 }
 
-fn clean_stop_path(config: &BrokerConfig) -> Option<PathBuf> {
-    config.log_dirs.first().map(|dir| dir.join(CLEAN_STOP_FILE))
+fn registration_path(config: &BrokerConfig) -> Option<PathBuf> {
+    config.log_dirs.first().map(|dir| dir.join(REGISTRATION_FILE))
 }
 
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Notes that the registration stopped with everything it had acknowledged (KIP-966). Counts in this run of the
-/// machine only: what was not synced is gone with it.
-pub fn note_clean_stop(broker: &Broker) {
-    let epoch = broker.cluster.epoch();
-    if epoch.is_none() {
-        return;
-    }
-    if let Some(path) = clean_stop_path(&broker.config)
+/// Notes the registration and the run of the machine in which it is used. However the process ends, in that run
+/// everything is there that it had acknowledged (KIP-966); with the machine goes what was not synced.
+fn note_registration(broker: &Broker, epoch: BrokerEpoch) {
+    if let Some(path) = registration_path(&broker.config)
         && let Err(error) = std::fs::write(&path, format!("{epoch} {}\n", boot_id()))
     {
-        tracing::warn!(%error, path = %path.display(), "the clean stop could not be noted");
+        tracing::warn!(%error, path = %path.display(), "the registration could not be noted");
     }
 }
 
-fn take_clean_stop(config: &BrokerConfig) -> Option<BrokerEpoch> {
-    let path = clean_stop_path(config)?;
-    let text = std::fs::read_to_string(&path).ok()?;
-    std::fs::remove_file(&path).ok()?;
-    let (epoch, boot) = text.trim().split_once(' ')?;
+fn previous_registration(config: &BrokerConfig) -> Option<BrokerEpoch> {
+    let text = std::fs::read_to_string(registration_path(config)?).ok()?;
+    let (epoch, boot) = text.strip_suffix('\n')?.split_once(' ')?;
     let epoch = epoch.parse().ok().map(BrokerEpoch)?;
     (!boot.is_empty() && boot == boot_id()).then_some(epoch)
 }

@@ -193,6 +193,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let tasks = background::start(&broker, inbox);
     lifecycle::register(&broker, node.identity).await;
     gate.open(broker.clone());
+    crate::replicas::move_dirs::resume(&broker);
     let banner = Banner {
         config: &config,
         cluster_id: dirs.cluster_id(),
@@ -318,8 +319,9 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
         let delta = ImageDelta::everything(&image);
         publisher.publish(Publication { image: image.clone(), delta, replies: Vec::new() });
     }
+    let identity = Identity::new(dirs, directory, config);
     let applier = ReplicaApplier::new(
-        config.clone(),
+        (config.clone(), identity.incarnation_id()),
         clock,
         dirs.clone(),
         replicas.clone(),
@@ -352,7 +354,7 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
         std::thread::Builder::new().name("ottla-metadata".to_owned()).spawn(run_node)?,
         std::thread::Builder::new().name("ottla-publisher".to_owned()).spawn(run_publisher)?,
     ];
-    Ok(MetadataParts { metadata, identity: Identity::new(dirs, directory, config), threads, failed })
+    Ok(MetadataParts { metadata, identity, threads, failed })
 }
 
 /// `metadata.log.max.record.bytes.between.snapshots`, and never more than is worth holding in memory.
@@ -415,7 +417,7 @@ impl Running {
         let Self { broker, dirs, replicator, server, tasks, threads, .. } = self;
         tracing::info!("stopping");
         for replica in broker.replicas.partitions() {
-            replica.lock().fail_waiters(ottla_types::ErrorCode::NotLeaderOrFollower);
+            replica.lock().fail_waiters(replica.id, ottla_types::ErrorCode::NotLeaderOrFollower);
         }
         server.shutdown(broker.config.shutdown_timeout.min(Duration::from_millis(500))).await;
         replicator.stop();
@@ -428,7 +430,6 @@ impl Running {
                 let _ = thread.join();
             }
             dirs.shutdown(4);
-            lifecycle::note_clean_stop(&broker);
         })
         .await;
         tracing::info!("stopped");

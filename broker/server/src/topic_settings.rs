@@ -1,6 +1,7 @@
 //! A topic's settings as the hot path wants them: read once from the metadata, replaced whole when they change.
 
 use crate::config::BrokerConfig;
+use crate::replicas::quota::Throttled;
 use ottla_core::metadata::Image;
 use ottla_core::replication;
 use ottla_records::validate::{ProduceRules, TargetCompression};
@@ -16,6 +17,8 @@ pub struct TopicSettings {
     pub log: Arc<LogConfig>,
     /// For its leaders.
     pub replication: replication::Config,
+    /// Replicas that send to throttled followers, and replicas that are throttled themselves.
+    pub throttled: (Throttled, Throttled),
     /// For its producers; `now` is filled in for each request.
     rules: ProduceRules,
 }
@@ -68,7 +71,12 @@ impl TopicSettings {
             replica_lag_time_max_ms: config.settings.count("replica.lag.time.max.ms"),
             count_flushed_only: flush_messages == 1,
         };
-        Self { log: Arc::new(log), replication, rules }
+        let throttled = |key: &str| Throttled::parse(&get(key));
+        let throttled = (
+            throttled("leader.replication.throttled.replicas"),
+            throttled("follower.replication.throttled.replicas"),
+        );
+        Self { log: Arc::new(log), replication, throttled, rules }
     }
 
     /// What a produced batch must be like at `now`.

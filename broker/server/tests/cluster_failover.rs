@@ -40,7 +40,11 @@ impl Brokers {
             std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/cluster_member");
         let voters: Vec<_> =
             self.ports.iter().enumerate().map(|(at, port)| format!("{}@127.0.0.1:{port}", at + 1)).collect();
-        let child = Command::new(program)
+        // The broker reads settings from there.
+        let settings = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("OTTLA_"));
+        let mut command = Command::new(program);
+        settings.for_each(|name| _ = command.env_remove(name));
+        let child = command
             .arg(format!("node.id={id}"))
             .arg(format!("log.dirs={}", self.data(id).display()))
             .arg(format!("listeners=PLAINTEXT://127.0.0.1:{}", self.ports[id - 1]))

@@ -13,6 +13,7 @@ use crate::net::{Request, Response};
 use crate::peers::Peers;
 use crate::peers::progress::{PROBES, Progress, ProgressAsk};
 use crate::peers::wire::{self, Answer, Ask, Hello, HelloAnswer, Question, Said};
+use crate::replicas::watch::Watch;
 use bytes::{BufMut, Bytes, BytesMut};
 use discover::Standing;
 use isolation::Isolation;
@@ -46,8 +47,8 @@ pub struct Cluster {
     pub heartbeat: Notify,
     /// Whether heartbeats are answered.
     pub isolation: Isolation,
-    /// Wakes fetches of each follower that wait for records here.
-    nudges: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
+    /// What is new for each follower's stream of fetches.
+    watches: Mutex<BTreeMap<BrokerId, Arc<Watch>>>,
     /// Brokers whose connection broke, and when.
     suspects: Mutex<BTreeMap<BrokerId, Instant>>,
     /// Connections through which other brokers speak.
@@ -67,7 +68,7 @@ impl Cluster {
             leaving: AtomicBool::new(false),
             heartbeat: Notify::new(),
             isolation: Isolation::default(),
-            nudges: Mutex::default(),
+            watches: Mutex::default(),
             suspects: Mutex::default(),
             spoken: Mutex::default(),
         }
@@ -110,9 +111,9 @@ impl Cluster {
         }
     }
 
-    /// Wakes fetches of this follower that wait for records.
-    pub fn nudge_of(&self, follower: BrokerId) -> Arc<Notify> {
-        self.nudges.lock().entry(follower).or_default().clone()
+    /// What is new for this follower.
+    pub fn watch_of(&self, follower: BrokerId) -> Arc<Watch> {
+        self.watches.lock().entry(follower).or_default().clone()
     }
 
     /// Answers a request of another broker.
@@ -186,7 +187,7 @@ impl Cluster {
             let is_known =
                 self.metadata.get().is_some_and(|metadata| metadata.image().broker(follower).is_some());
             if is_known {
-                self.nudge_of(follower).notify_one();
+                self.watch_of(follower).nudge();
             }
         }
         Response::None

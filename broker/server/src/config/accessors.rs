@@ -25,6 +25,12 @@ impl BrokerConfig {
         i16::try_from(self.settings.number("default.replication.factor")).unwrap_or(i16::MAX)
     }
 
+    /// Whether consumers are sent to a replica in their rack (`replica.selector.class`).
+    pub fn selects_replicas_by_rack(&self) -> bool {
+        let class = self.static_settings.get("replica.selector.class");
+        class.is_some_and(|class| class.trim().ends_with("RackAwareReplicaSelector"))
+    }
+
     /// How long a follower may be behind and count as in sync (`replica.lag.time.max.ms`).
     pub fn replica_lag_time_max_ms(&self) -> u64 {
         self.settings.count("replica.lag.time.max.ms")

@@ -284,7 +284,7 @@ impl Shard {
     fn commit(&self) -> Commit {
         match self.replica.wait_committed() {
             Wait::Committed(receiver, ack) => Some((receiver, ack)),
-            Wait::Nothing | Wait::Flushed(_) => None,
+            Wait::Nothing | Wait::Failed(_) | Wait::Flushed(_) => None,
         }
     }
 

@@ -53,6 +53,17 @@ fn result(
             );
         }
     }
+    for copy in &view.future {
+        if wanted.is_none_or(|wanted| wanted.contains(&copy.partition)) {
+            topics.entry(&copy.partition.topic).or_default().push(
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(copy.partition.partition)
+                    .with_partition_size(i64::try_from(copy.bytes).unwrap_or(i64::MAX))
+                    .with_offset_lag(copy.lag)
+                    .with_is_future_key(true),
+            );
+        }
+    }
     let topics = topics.into_iter().map(|(name, partitions)| {
         DescribeLogDirsTopic::default()
             .with_name(TopicName(StrBytes::from_string(name.to_owned())))

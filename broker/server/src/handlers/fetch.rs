@@ -1,8 +1,10 @@
 //! Fetch (key 1): what to read comes from the request or its session, the bytes go out with `sendfile`.
 
+mod follower;
+
 use super::Context;
 use crate::net::{Part, Response};
-use crate::replicas::fetch::{Limits, Target, fetch};
+use crate::replicas::fetch::{Limits, Target, Throttle, fetch};
 use crate::replicas::read::{ReadAnswer, ReadRequest, Reader};
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::FetchTopic;
@@ -16,26 +18,34 @@ use ottla_protocol::fetch_response::{
     EpochEnd, FetchResponse, LeaderAndEpoch, NodeEndpoint, PartitionData, Records, TopicData, encode,
 };
 use ottla_storage::LogSlice;
-use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, TopicId, TopicIdPartition};
+use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, TopicId, TopicIdPartition};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 const SESSIONS_FROM: i16 = 7;
+const ANY_REPLICA_FROM: i16 = 11;
 const LEADER_HINTS_FROM: i16 = 12;
 const TOPIC_IDS_FROM: i16 = 13;
-const REPLICA_STATE_FROM: i16 = 15;
 const READ_COMMITTED: i8 = 1;
 
 /// Answers the request.
 pub async fn handle(context: &Context, request: FetchRequest) -> Response {
-    let reader = reader_of(&request, context.version);
+    let reader = match follower::reader_of(context, &request) {
+        Ok(reader) => reader,
+        Err(error) => return follower::refuse(context, &request, error),
+    };
+    let header = match context.version {
+        SESSIONS_FROM.. => SessionHeader { id: request.session_id, epoch: request.session_epoch },
+        _ => SessionHeader::LEGACY,
+    };
+    let mut named = BTreeSet::new();
     let opened = {
         let (wanted, forgotten) = wanted(&request, context.version);
-        let header = match context.version {
-            SESSIONS_FROM.. => SessionHeader { id: request.session_id, epoch: request.session_epoch },
-            _ => SessionHeader::LEGACY,
-        };
+        if matches!(reader, Reader::Follower { .. }) {
+            named.extend(wanted.iter().filter_map(|(key, _)| id_of(key)));
+        }
         let kind = (context.version >= TOPIC_IDS_FROM, matches!(reader, Reader::Follower { .. }));
         let now = context.broker.clock.now_ms();
         context.broker.fetch_sessions.lock().open(now, header, kind, wanted, &forgotten)
@@ -47,13 +57,17 @@ pub async fn handle(context: &Context, request: FetchRequest) -> Response {
         }
         Opened::Context(session) => OpenSession { context, session: Some(session) },
     };
-    let (keys, targets) = targets(context, session.get(), reader);
-    let limits = limits(context, &request, targets.is_empty());
-    let nudge = match reader {
-        Reader::Follower { broker, .. } => Some(context.broker.cluster.nudge_of(broker)),
-        Reader::Consumer | Reader::CommittedConsumer => None,
+    let (keys, answers) = match reader {
+        Reader::Follower { broker, .. } => {
+            let named = (header.is_full(), named);
+            follower::read(context, &request, session.get(), (reader, broker), named).await
+        }
+        Reader::Consumer | Reader::CommittedConsumer => {
+            let (keys, targets) = targets(context, session.get(), reader, &request.rack_id);
+            let limits = limits(context, &request, targets.is_empty());
+            (keys, fetch(&targets, limits, context.broker.clock).await)
+        }
     };
-    let answers = fetch(&targets, limits, context.broker.clock, nudge.as_deref()).await;
     let (response, slices) = assemble(context, session, reader, &keys, answers);
     send(context, &response, slices)
 }
@@ -88,21 +102,6 @@ impl Drop for OpenSession<'_> {
     }
 }
 
-fn reader_of(request: &FetchRequest, version: i16) -> Reader {
-    let (broker, epoch) = if version >= REPLICA_STATE_FROM {
-        (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
-    } else {
-        (request.replica_id.0, -1)
-    };
-    if broker >= 0 {
-        Reader::Follower { broker: BrokerId(broker), epoch: BrokerEpoch(epoch) }
-    } else if request.isolation_level == READ_COMMITTED {
-        Reader::CommittedConsumer
-    } else {
-        Reader::Consumer
-    }
-}
-
 type Wanted = Vec<(PartitionKey, FetchPartition)>;
 
 fn wanted(request: &FetchRequest, version: i16) -> (Wanted, Vec<PartitionKey>) {
@@ -131,31 +130,64 @@ fn wanted(request: &FetchRequest, version: i16) -> (Wanted, Vec<PartitionKey>) {
     (wanted, forgotten.collect())
 }
 
+/// A partition's key and its index in the session.
+type Key = (usize, PartitionKey);
+
+fn id_of(key: &PartitionKey) -> Option<TopicIdPartition> {
+    match key.topic {
+        TopicRef::Id(topic_id) => Some(TopicIdPartition { topic_id, partition: key.partition }),
+        TopicRef::Name(_) => None,
+    }
+}
+
+fn read_request(reader: Reader, want: &FetchPartition, any_replica: bool) -> ReadRequest {
+    ReadRequest {
+        reader,
+        fetch_offset: want.fetch_offset,
+        max_bytes: u64::try_from(want.max_bytes).unwrap_or(0),
+        min_one_batch: false,
+        current_leader_epoch: want.current_leader_epoch,
+        last_fetched_epoch: want.last_fetched_epoch,
+        log_start_offset: want.log_start_offset,
+        any_replica,
+    }
+}
+
 /// What is read, with each partition's key and its index in the session.
 fn targets(
     context: &Context,
     session: &SessionContext,
     reader: Reader,
-) -> (Vec<(usize, PartitionKey)>, Vec<Target>) {
+    rack: &str,
+) -> (Vec<Key>, Vec<Target>) {
     let image = context.image();
+    let any_replica = context.version >= ANY_REPLICA_FROM;
+    let near = if any_replica { near(context, &image, rack) } else { Vec::new() };
     let mut keys = Vec::with_capacity(session.len());
     let mut targets = Vec::with_capacity(session.len());
     for (index, key, want) in session.partitions() {
         keys.push((index, key.clone()));
-        targets.push(Target {
-            replica: context.replica_of(&image, key),
-            request: ReadRequest {
-                reader,
-                fetch_offset: want.fetch_offset,
-                max_bytes: u64::try_from(want.max_bytes).unwrap_or(0),
-                min_one_batch: false,
-                current_leader_epoch: want.current_leader_epoch,
-                last_fetched_epoch: want.last_fetched_epoch,
-                log_start_offset: want.log_start_offset,
-            },
-        });
+        let replica = context.replica_of(&image, key);
+        let preferred = match &replica {
+            Ok(replica) if !near.is_empty() => replica.preferred_reader(&near, want.fetch_offset),
+            _ => None,
+        };
+        let request = read_request(reader, want, any_replica);
+        let preferred = preferred.unwrap_or(BrokerId::NONE);
+        targets.push(Target { replica, request, preferred, throttle: Throttle::Free });
     }
     (keys, targets)
+}
+
+/// The brokers of a consumer's rack, if it is to read from one of them rather than from here (KIP-392).
+fn near(context: &Context, image: &Image, rack: &str) -> Vec<BrokerId> {
+    let config = &context.broker.config;
+    if rack.is_empty() || config.rack.as_deref() == Some(rack) || !config.selects_replicas_by_rack() {
+        return Vec::new();
+    }
+    let in_rack =
+        image.brokers().values().filter(|broker| broker.rack.as_deref() == Some(rack) && broker.is_active());
+    in_rack.map(|broker| broker.id).collect()
 }
 
 fn limits(context: &Context, request: &FetchRequest, nothing_to_read: bool) -> Limits {
@@ -175,7 +207,7 @@ fn assemble(
     context: &Context,
     mut session: OpenSession<'_>,
     reader: Reader,
-    keys: &[(usize, PartitionKey)],
+    keys: &[Key],
     answers: Vec<ReadAnswer>,
 ) -> (FetchResponse, Vec<LogSlice>) {
     let image = context.image();
@@ -188,7 +220,7 @@ fn assemble(
             has_records: answer.slice.is_some(),
             high_watermark: answer.high_watermark,
             log_start_offset: answer.log_start_offset,
-            has_advice: answer.diverging.is_some() || leader.is_some(),
+            has_advice: answer.diverging.is_some() || leader.is_some() || !answer.preferred.is_none(),
             error: answer.error,
         };
         let must_answer = session.session.as_mut().is_none_or(|session| session.must_answer(*index, &told));
@@ -243,6 +275,7 @@ fn partition_data(
             .map(|end| EpochEnd { epoch: end.epoch.0, end_offset: end.end_offset }),
         current_leader,
         replicated: answer.replicated.filter(|_| matches!(reader, Reader::Follower { .. })),
+        preferred_read_replica: answer.preferred.0,
         records: match usize::try_from(bytes) {
             Ok(bytes) if bytes > 0 => Records::Hole { bytes },
             _ => Records::Empty,

@@ -9,6 +9,7 @@
 mod add_raft_voter;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod cluster_admin;
 mod configs;
@@ -127,6 +128,9 @@ async fn answer(context: &Context, body: RequestBody) -> Response {
         RequestBody::DescribeConfigs(request) => context.reply(&describe_configs::handle(context, &request)),
         RequestBody::ListConfigResources(request) => {
             context.reply(&list_config_resources::handle(context, &request))
+        }
+        RequestBody::AlterReplicaLogDirs(request) => {
+            context.reply(&alter_replica_log_dirs::handle(context, &request))
         }
         RequestBody::DescribeLogDirs(request) => describe_log_dirs::handle(context, &request),
         RequestBody::DescribeCluster(request) => context.reply(&describe_cluster::handle(context, &request)),

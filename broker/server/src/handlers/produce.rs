@@ -242,6 +242,7 @@ async fn wait_for_all(deadline: Instant, waiting: Vec<Waiting>, topics: &mut [To
     for Waiting { topic, partition, replica, wait } in waiting {
         let result = match wait {
             Wait::Nothing => Ok(()),
+            Wait::Failed(error) => Err(error),
             Wait::Flushed(receiver) => until(deadline, receiver).await,
             Wait::Committed(receiver, ack) => match until(deadline, receiver).await {
                 Ok(()) => replica.check_ack(ack),

@@ -101,14 +101,12 @@ impl Partition {
             self.request_flush();
         }
         let Role::Leader(leader) = &state.role else { return Wait::Nothing };
-        // Followers may read beyond the high watermark; with acks=0 and 1 nothing else wakes them.
-        if leader.high_watermark() <= last_offset {
-            state.data.wake_all();
-        }
+        state.followers.tell_records(self.id);
         match acks {
             -1 => match leader.check_ack(leader.ack(last_offset)) {
                 AckState::Done => Wait::Nothing,
-                AckState::Waiting | AckState::Failed(_) => {
+                AckState::Failed(error) => Wait::Failed(error),
+                AckState::Waiting => {
                     Wait::Committed(state.committed.wait_for(last_offset + 1), leader.ack(last_offset))
                 }
             },

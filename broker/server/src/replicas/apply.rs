@@ -3,7 +3,10 @@
 //! Runs on the publisher's thread and touches only what changed. A replica whose log cannot be made or opened stays
 //! registered without a log and answers with `KAFKA_STORAGE_ERROR`: it never comes back empty in silence.
 
+mod open;
+
 use super::partition::{Partition, Role, State, lock_log};
+use super::quota::UNLIMITED;
 use super::{Outbox, Replicas, Topic};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -15,8 +18,8 @@ use crate::topic_settings::TopicSettings;
 use ottla_core::metadata::{ConfigResourceKind, Image, ImageDelta, PartitionImage, TopicImage};
 use ottla_core::replication::{BrokerStatus, Follow, Leader, LogPosition, PartitionChange, PartitionState};
 use ottla_protocol::fetch_response::Replicated;
-use ottla_storage::{LogDirs, LogHandle};
-use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Offset, TopicIdPartition, TopicPartition};
+use ottla_storage::LogDirs;
+use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, Offset, TopicIdPartition, TopicPartition, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,6 +27,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ReplicaApplier {
     me: BrokerId,
+    /// This run of the broker.
+    incarnation_id: Uuid,
     config: Arc<BrokerConfig>,
     clock: Clock,
     dirs: Arc<LogDirs>,
@@ -38,7 +43,7 @@ pub struct ReplicaApplier {
 impl ReplicaApplier {
     /// An applier for the logs in `dirs`.
     pub fn new(
-        config: Arc<BrokerConfig>,
+        (config, incarnation_id): (Arc<BrokerConfig>, Uuid),
         clock: Clock,
         dirs: Arc<LogDirs>,
         replicas: Arc<Replicas>,
@@ -47,7 +52,18 @@ impl ReplicaApplier {
     ) -> Self {
         let high_watermarks = dirs.high_watermarks();
         let me = config.node_id;
-        Self { me, config, clock, dirs, replicas, metrics, outbox, replicator, high_watermarks }
+        Self {
+            me,
+            incarnation_id,
+            config,
+            clock,
+            dirs,
+            replicas,
+            metrics,
+            outbox,
+            replicator,
+            high_watermarks,
+        }
     }
 }
 
@@ -68,6 +84,7 @@ impl Apply for ReplicaApplier {
         }
         if !delta.brokers.is_empty() {
             self.apply_brokers(image);
+            self.retry_without_log(image);
         }
     }
 }
@@ -92,11 +109,16 @@ impl ReplicaApplier {
                 high_watermark: state.high_watermark(),
             };
             state.log = Err("the replica was removed".to_owned());
-            state.fail_waiters(ErrorCode::UnknownTopicOrPartition);
+            state.fail_waiters(id, ErrorCode::UnknownTopicOrPartition);
         }
         let name = TopicPartition::new(&*replica.topic, id.partition);
-        match self.dirs.delete(&name, self.clock.wall_ms()) {
-            Ok(_) => tracing::debug!(%name, "replica removed"),
+        let deleted = self.dirs.delete(&name, self.clock.wall_ms());
+        let given_up = deleted.and_then(|was_here| match was_here {
+            true => Ok(()),
+            false => self.dirs.give_up(&name, id.topic_id),
+        });
+        match given_up {
+            Ok(()) => tracing::debug!(%name, "replica removed"),
             Err(error) => tracing::error!(%error, %name, "a replica's files could not be removed"),
         }
     }
@@ -115,11 +137,11 @@ impl ReplicaApplier {
         let hosted = self.host_topic(image, topic);
         let replica = match hosted.partition(id.partition) {
             Some(replica) => {
-                self.try_again(&hosted, &replica, partition);
+                self.try_again(image, &hosted, &replica, partition);
                 replica
             }
             None => {
-                let replica = self.make_replica(&hosted, id, partition);
+                let replica = self.make_replica(image, &hosted, id, partition);
                 self.replicas.add(&hosted, replica.clone());
                 replica
             }
@@ -134,70 +156,6 @@ impl ReplicaApplier {
         let settings = TopicSettings::resolve(image, &topic.name, self.me, &self.config);
         let metrics = self.metrics.topic(&topic.name);
         self.replicas.add_topic(Topic::new(topic.id, topic.name.clone(), Arc::new(settings), metrics))
-    }
-
-    fn make_replica(
-        &self,
-        topic: &Topic,
-        id: TopicIdPartition,
-        partition: &PartitionImage,
-    ) -> Arc<Partition> {
-        let name = TopicPartition::new(&*topic.name, id.partition);
-        let log = self.open_log(topic, &name, id, partition);
-        if let Err(reason) = &log {
-            tracing::error!(%name, reason, "a replica has no log and stays offline");
-        }
-        Partition::new(id, topic.name.clone(), log, self.outbox.clone())
-    }
-
-    /// A replica that had no log may have one now: its disk was replaced, and the others hold what it held.
-    fn try_again(&self, topic: &Topic, replica: &Partition, partition: &PartitionImage) {
-        if replica.lock().log.is_ok() || !self.may_begin_anew(partition) {
-            return;
-        }
-        let name = TopicPartition::new(&*topic.name, replica.id.partition);
-        let log = self.open_log(topic, &name, replica.id, partition);
-        replica.lock().log = log;
-    }
-
-    /// True if the directory that held the replica is gone, and nothing is lost with it because others are in sync.
-    fn may_begin_anew(&self, partition: &PartitionImage) -> bool {
-        let directory = partition.directory(self.me);
-        !directory.is_zero()
-            && !self.dirs.directory_ids().contains(&directory)
-            && self.dirs.offline_dirs().is_empty()
-            && partition.leader != self.me
-            && !partition.isr.contains(&self.me)
-    }
-
-    fn open_log(
-        &self,
-        topic: &Topic,
-        name: &TopicPartition,
-        id: TopicIdPartition,
-        partition: &PartitionImage,
-    ) -> Result<LogHandle, String> {
-        let directory =
-            if self.may_begin_anew(partition) { DirectoryId::ZERO } else { partition.directory(self.me) };
-        let settings = topic.settings.load();
-        let now = self.clock.wall_ms();
-        let wanted = Some(directory).filter(|directory| !directory.is_zero());
-        let mut created = self.dirs.create(name, id.topic_id, wanted, settings.log.clone(), now);
-        if let Err(ottla_storage::CreateError::OtherTopic { found, .. }) = &created {
-            // What a topic of this name left behind that was deleted while this broker was away.
-            tracing::info!(%name, %found, "removing the log of a deleted topic");
-            self.dirs.delete(name, now).map_err(|error| error.to_string())?;
-            created = self.dirs.create(name, id.topic_id, wanted, settings.log.clone(), now);
-        }
-        let log = created.map_err(|error| error.to_string())?;
-        log.lock().set_config(settings.log.clone());
-        if let Some(placed) = self.dirs.directory_of(name)
-            && placed != partition.directory(self.me)
-        {
-            // The receiving end lives as long as the broker.
-            let _ = self.outbox.placed.send((id, placed));
-        }
-        Ok(log)
     }
 
     fn assume_role(
@@ -239,13 +197,15 @@ impl ReplicaApplier {
         let (leader, leader_epoch) = (partition.leader, partition.leader_epoch);
         state.role = Role::Follower { leader, leader_epoch, high_watermark };
         state.replicated = Replicated { partition_epoch: partition.partition_epoch.0, offset: 0 };
-        state.fail_waiters(ErrorCode::NotLeaderOrFollower);
+        state.fail_waiters(replica.id, ErrorCode::NotLeaderOrFollower);
         let log = match state.log() {
             Ok(log) if !leader.is_none() && leader != self.me => follower_log(&log),
             _ => return self.replicator.unfollow(&replica.id),
         };
-        let flush_first = topic.settings.load().replication.count_flushed_only;
+        let settings = topic.settings.load();
+        let flush_first = settings.replication.count_flushed_only;
         let follow = Follow { leader_epoch, log, high_watermark, flush_first };
+        self.replicator.throttle(replica.id, settings.throttled.1.contains(replica.id.partition, self.me));
         self.replicator.follow(leader, replica.id, follow);
     }
 
@@ -285,6 +245,7 @@ impl ReplicaApplier {
     }
 
     fn apply_configs(&self, image: &Image, delta: &ImageDelta) {
+        self.apply_rates(image);
         let mut topics: BTreeSet<&str> = BTreeSet::new();
         let mut all = false;
         for resource in &delta.configs {
@@ -301,6 +262,17 @@ impl ReplicaApplier {
         }
     }
 
+    fn apply_rates(&self, image: &Image) {
+        let rate = |key| {
+            let value = image.broker_value(key, self.me, &self.config.static_settings);
+            value.and_then(|value| value.trim().parse().ok()).unwrap_or(UNLIMITED)
+        };
+        let (now_ms, quotas) = (self.clock.now_ms(), &self.replicas.quotas);
+        quotas.leader.set(now_ms, rate("leader.replication.throttled.rate"));
+        quotas.follower.set(now_ms, rate("follower.replication.throttled.rate"));
+        quotas.between_dirs.set(now_ms, rate("replica.alter.log.dirs.io.max.bytes.per.second"));
+    }
+
     fn apply_settings(&self, image: &Image, topic: &Topic) {
         let settings = Arc::new(TopicSettings::resolve(image, &topic.name, self.me, &self.config));
         topic.settings.store(settings.clone());
@@ -314,6 +286,9 @@ impl ReplicaApplier {
                 leader.handle_config_change(now_ms, settings.replication);
             }
             replica.run_effects(&mut state);
+            drop(state);
+            self.replicator
+                .throttle(replica.id, settings.throttled.1.contains(replica.id.partition, self.me));
         }
     }
 

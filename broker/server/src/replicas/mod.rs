@@ -5,13 +5,16 @@
 pub mod append;
 pub mod apply;
 pub mod fetch;
+pub mod move_dirs;
 pub mod partition;
+pub mod quota;
 pub mod read;
 pub mod tasks;
 pub mod waiters;
+pub mod watch;
 
 pub use append::{Now, ProduceFailed, Produced};
-pub use partition::{IsrProposal, Outbox, Partition, Role, Wait, lock_log};
+pub use partition::{IsrProposal, Outbox, Partition, Placed, Role, Wait, lock_log};
 
 use crate::metrics::TopicMetrics;
 use crate::topic_settings::TopicSettings;
@@ -67,6 +70,8 @@ struct Registry {
 #[derive(Debug, Default)]
 pub struct Replicas {
     registry: RwLock<Registry>,
+    /// Of throttled replication.
+    pub quotas: quota::Quotas,
 }
 
 impl Replicas {

@@ -8,6 +8,8 @@
 //! offset is answered when the mark passes it or when the role ends, whichever is first.
 
 use super::waiters::{DataSignal, DataWaiters, OffsetWaiters};
+use super::watch::{Watch, Watches};
+use ottla_core::metadata::LOST_DIRECTORY;
 use ottla_core::replication::{Ack, AckState, AlterPartition, Altered, Effect, Leader};
 use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{Log, LogHandle};
@@ -43,12 +45,16 @@ pub struct State {
     pub replicated: Replicated,
     /// Producers waiting for the high watermark.
     pub committed: OffsetWaiters,
+    /// Coordinators waiting for the high watermark, however long it takes.
+    pub coordinated: OffsetWaiters,
     /// Producers waiting for a disk sync.
     pub flushed: OffsetWaiters,
     /// DeleteRecords waiting for the low watermark.
     pub low_watermark: OffsetWaiters,
-    /// Fetches waiting for records.
+    /// Consumers waiting for committed records.
     pub data: DataWaiters,
+    /// Followers, to be told of records and marks.
+    pub followers: Watches,
 }
 
 /// A request to the controller that a leader machine made.
@@ -60,13 +66,27 @@ pub struct IsrProposal {
     pub request: AlterPartition,
 }
 
+/// Where a replica is, for the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its directory; [`LOST_DIRECTORY`] if its log is gone or damaged.
+    pub directory: DirectoryId,
+    /// The log is as it was, though it counted as lost.
+    pub found: bool,
+}
+
+impl Placed {
+    /// The log is gone or damaged.
+    pub const LOST: Self = Self { directory: LOST_DIRECTORY, found: false };
+}
+
 /// Work that a partition hands to the broker's background tasks.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     /// ISR changes for the controller.
     pub proposals: mpsc::UnboundedSender<IsrProposal>,
-    /// Replicas whose directory the controller does not know.
-    pub placed: mpsc::UnboundedSender<(TopicIdPartition, DirectoryId)>,
+    /// Replicas that are elsewhere than the controller knows.
+    pub placed: mpsc::UnboundedSender<(TopicIdPartition, Placed)>,
     /// Partitions whose log must be synced because somebody waits for it.
     pub flush: mpsc::UnboundedSender<Arc<Partition>>,
 }
@@ -86,7 +106,7 @@ pub struct Partition {
     /// The topic's name.
     pub topic: Arc<str>,
     state: Mutex<State>,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
 }
 
 impl Partition {
@@ -104,9 +124,11 @@ impl Partition {
             role,
             replicated: Replicated { partition_epoch: -1, offset: 0 },
             committed: OffsetWaiters::default(),
+            coordinated: OffsetWaiters::default(),
             flushed: OffsetWaiters::default(),
             low_watermark: OffsetWaiters::default(),
             data: DataWaiters::default(),
+            followers: Watches::default(),
         };
         Arc::new(Self { id, topic, state: Mutex::new(state), outbox })
     }
@@ -126,8 +148,11 @@ impl Partition {
             match effect {
                 Effect::HighWatermarkAdvanced(offset) => {
                     state.committed.reached(offset);
+                    state.coordinated.reached(offset);
                     state.data.wake_all();
+                    state.followers.tell_marks(self.id);
                 }
+                Effect::TooFewInSync => state.committed.fail_all(ErrorCode::NotEnoughReplicasAfterAppend),
                 Effect::LowWatermarkAdvanced(offset) => state.low_watermark.reached(offset),
                 Effect::AlterPartition(request) => {
                     // The receiving end lives as long as the broker.
@@ -147,7 +172,7 @@ impl Partition {
             return Wait::Nothing;
         }
         let ack = leader.ack(end - 1);
-        Wait::Committed(state.committed.wait_for(end), ack)
+        Wait::Committed(state.coordinated.wait_for(end), ack)
     }
 
     /// Brings the controller's answer to an ISR change, or why there is none.
@@ -181,7 +206,12 @@ impl Partition {
         self.lock().leader().is_ok_and(|leader| leader.isr().len() > 1)
     }
 
-    /// Wakes `signal` when there is something new to read.
+    /// Tells a follower of news from now on.
+    pub fn watch(&self, watch: &Arc<Watch>) {
+        self.lock().followers.add(watch);
+    }
+
+    /// Wakes `signal` when there is something new for a consumer to read.
     pub fn register(&self, signal: &DataSignal) {
         self.lock().data.register(signal);
     }
@@ -234,8 +264,10 @@ impl State {
     }
 
     /// This replica stopped leading, or is going away: nobody can be answered any more.
-    pub fn fail_waiters(&mut self, error: ErrorCode) {
+    pub fn fail_waiters(&mut self, id: TopicIdPartition, error: ErrorCode) {
+        self.followers.tell_records(id);
         self.committed.fail_all(error);
+        self.coordinated.fail_all(error);
         self.flushed.fail_all(error);
         self.low_watermark.fail_all(error);
         self.data.wake_all();
@@ -252,6 +284,8 @@ pub fn lock_log(log: &Result<LogHandle, String>) -> Result<MutexGuard<'_, Log>, 
 pub enum Wait {
     /// Nothing: answer now.
     Nothing,
+    /// The records were written and cannot be acknowledged: answer so now.
+    Failed(ErrorCode),
     /// For the leader's disk.
     Flushed(oneshot::Receiver<Result<(), ErrorCode>>),
     /// For the high watermark; then the condition must be checked once more.

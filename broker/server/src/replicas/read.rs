@@ -2,7 +2,9 @@
 
 use super::append::Now;
 use super::partition::{Partition, Role, State, lock_log};
-use ottla_core::replication::{EpochEnd, FollowerFetch, Leader, check_leader_epoch, diverging};
+use ottla_core::replication::{
+    EpochEnd, FollowerFetch, FollowerProgress, Leader, check_leader_epoch, diverging,
+};
 use ottla_protocol::fetch_response::Replicated;
 use ottla_storage::{Log, LogSlice, ReadError};
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset};
@@ -41,6 +43,8 @@ pub struct ReadRequest {
     pub last_fetched_epoch: LeaderEpoch,
     /// First offset of a follower's log.
     pub log_start_offset: Offset,
+    /// A consumer that can be sent to another replica (KIP-392) may read from one that follows.
+    pub any_replica: bool,
 }
 
 /// What was found.
@@ -60,6 +64,8 @@ pub struct ReadAnswer {
     pub diverging: Option<EpochEnd>,
     /// What every replica has.
     pub replicated: Option<Replicated>,
+    /// The replica that the consumer is to read from instead; `BrokerId::NONE` if there is none better.
+    pub preferred: BrokerId,
 }
 
 impl ReadAnswer {
@@ -73,6 +79,7 @@ impl ReadAnswer {
             slice: None,
             diverging: None,
             replicated: None,
+            preferred: BrokerId::NONE,
         }
     }
 
@@ -83,11 +90,28 @@ impl ReadAnswer {
 
     /// Must be answered now, whatever the reader is willing to wait for.
     pub fn is_urgent(&self) -> bool {
-        self.error != ErrorCode::None || self.diverging.is_some()
+        self.error != ErrorCode::None || self.diverging.is_some() || !self.preferred.is_none()
     }
 }
 
 impl Partition {
+    /// The replica among `near` from which a consumer reads best at `offset`: one in sync that has it, the furthest of
+    /// those (Kafka's `RackAwareReplicaSelector`). None on a broker that does not lead.
+    pub fn preferred_reader(&self, near: &[BrokerId], offset: Offset) -> Option<BrokerId> {
+        let state = self.lock();
+        let leader = state.leader().ok()?;
+        let has_it = |follower: &&FollowerProgress| {
+            near.contains(&follower.broker)
+                && leader.isr().contains(&follower.broker)
+                && follower.log_end_offset.is_some_and(|end| end >= offset)
+                && follower.log_start_offset.is_some_and(|start| start <= offset)
+        };
+        let found = leader.followers().iter().filter(has_it);
+        found
+            .max_by_key(|follower| (follower.log_end_offset, follower.last_caught_up_ms))
+            .map(|best| best.broker)
+    }
+
     /// Finds what `request` asks for. A follower's fetch counts as its progress.
     pub fn read(self: &Arc<Self>, request: &ReadRequest, now: Now) -> ReadAnswer {
         let mut guard = self.lock();
@@ -120,13 +144,16 @@ impl State {
         check_leader_epoch(self.leader_epoch(), request.current_leader_epoch)
             .map_err(|error| error.code())?;
         let log = &mut *lock_log(&self.log)?;
-        let Role::Leader(leader) = &mut self.role else {
-            return Err(ErrorCode::NotLeaderOrFollower.into());
+        let leader = match &mut self.role {
+            Role::Leader(leader) => leader,
+            Role::Follower { high_watermark, .. } if request.any_replica => {
+                return read_committed_part(log, request, *high_watermark);
+            }
+            Role::Follower { .. } => return Err(ErrorCode::NotLeaderOrFollower.into()),
         };
-        let out_of_range =
-            Failure::OutOfRange { start: log.log_start_offset(), high_watermark: leader.high_watermark() };
         if let Some(end) = divergence(log, request)? {
-            return Ok(answer(log, leader, None, Some(end)));
+            let found = answer(log, leader.high_watermark(), None, Some(end));
+            return Ok(ReadAnswer { replicated: Some(replicated(leader)), ..found });
         }
         if let Reader::Follower { broker, epoch } = request.reader {
             let fetch = FollowerFetch {
@@ -138,29 +165,44 @@ impl State {
             };
             leader.handle_follower_fetch(now.ms, fetch).map_err(|refused| refused.code())?;
         }
-        let end = match request.reader {
-            Reader::Follower { .. } => log.log_end_offset(),
-            Reader::Consumer => leader.high_watermark(),
-            Reader::CommittedConsumer => log.last_stable_offset(leader.high_watermark()),
-        };
-        if request.fetch_offset < log.log_start_offset() || request.fetch_offset > log.log_end_offset() {
-            return Err(out_of_range);
-        }
-        if request.fetch_offset >= end || (request.max_bytes == 0 && !request.min_one_batch) {
-            return Ok(answer(log, leader, None, None));
-        }
-        let (offset, max_bytes, min_one) = (request.fetch_offset, request.max_bytes, request.min_one_batch);
-        let found = match request.reader {
-            Reader::Follower { .. } => log.read(offset, max_bytes, min_one, end),
-            Reader::Consumer | Reader::CommittedConsumer => log.read_records(offset, max_bytes, min_one, end),
-        };
-        match found {
-            Ok(slice) => Ok(answer(log, leader, (slice.bytes > 0).then_some(slice), None)),
-            Err(ReadError::OffsetOutOfRange { .. }) => Err(out_of_range),
-            Err(error) => {
-                tracing::error!(%error, "a read failed");
-                Err(error.code().into())
-            }
+        let found = read_committed_part(log, request, leader.high_watermark())?;
+        Ok(ReadAnswer { replicated: Some(replicated(leader)), ..found })
+    }
+}
+
+fn replicated(leader: &Leader) -> Replicated {
+    Replicated { partition_epoch: leader.partition_epoch().0, offset: leader.replicated_offset() }
+}
+
+/// Reads as far as the reader may see.
+fn read_committed_part(
+    log: &mut Log,
+    request: &ReadRequest,
+    high_watermark: Offset,
+) -> Result<ReadAnswer, Failure> {
+    let out_of_range = Failure::OutOfRange { start: log.log_start_offset(), high_watermark };
+    let end = match request.reader {
+        Reader::Follower { .. } => log.log_end_offset(),
+        Reader::Consumer => high_watermark,
+        Reader::CommittedConsumer => log.last_stable_offset(high_watermark),
+    };
+    if request.fetch_offset < log.log_start_offset() || request.fetch_offset > log.log_end_offset() {
+        return Err(out_of_range);
+    }
+    if request.fetch_offset >= end || (request.max_bytes == 0 && !request.min_one_batch) {
+        return Ok(answer(log, high_watermark, None, None));
+    }
+    let (offset, max_bytes, min_one) = (request.fetch_offset, request.max_bytes, request.min_one_batch);
+    let found = match request.reader {
+        Reader::Follower { .. } => log.read(offset, max_bytes, min_one, end),
+        Reader::Consumer | Reader::CommittedConsumer => log.read_records(offset, max_bytes, min_one, end),
+    };
+    match found {
+        Ok(slice) => Ok(answer(log, high_watermark, (slice.bytes > 0).then_some(slice), None)),
+        Err(ReadError::OffsetOutOfRange { .. }) => Err(out_of_range),
+        Err(error) => {
+            tracing::error!(%error, "a read failed");
+            Err(error.code().into())
         }
     }
 }
@@ -177,20 +219,18 @@ fn divergence(log: &Log, request: &ReadRequest) -> Result<Option<EpochEnd>, Erro
 
 fn answer(
     log: &mut Log,
-    leader: &Leader,
+    high_watermark: Offset,
     slice: Option<LogSlice>,
     diverging: Option<EpochEnd>,
 ) -> ReadAnswer {
     ReadAnswer {
         error: ErrorCode::None,
-        high_watermark: leader.high_watermark(),
-        last_stable_offset: log.last_stable_offset(leader.high_watermark()),
+        high_watermark,
+        last_stable_offset: log.last_stable_offset(high_watermark),
         log_start_offset: log.log_start_offset(),
         slice,
         diverging,
-        replicated: Some(Replicated {
-            partition_epoch: leader.partition_epoch().0,
-            offset: leader.replicated_offset(),
-        }),
+        replicated: None,
+        preferred: BrokerId::NONE,
     }
 }

@@ -3,7 +3,7 @@
 //! All of it blocks, so it runs on threads that may. A sync is planned under a replica's lock and done without it.
 
 use super::append::Now;
-use super::partition::{Partition, Role, lock_log};
+use super::partition::{Partition, Placed, Role, lock_log};
 use ottla_storage::{FlushPlan, Log, LogError};
 use ottla_types::ErrorCode;
 use std::sync::Arc;
@@ -88,6 +88,16 @@ impl Partition {
             leader.handle_log_start_change(start);
         }
         self.run_effects(state);
+    }
+
+    /// A log that was found to be damaged is out of use, alone; the controller has others lead.
+    pub fn lose_if_damaged(&self) {
+        let mut state = self.lock();
+        let Some(reason) = state.log().ok().and_then(|log| log.damage().map(str::to_owned)) else { return };
+        tracing::error!(replica = %self, reason, "a replica's log is damaged, the replica is offline");
+        state.log = Err(reason);
+        state.fail_waiters(self.id, ErrorCode::KafkaStorageError);
+        let _ = self.outbox.placed.send((self.id, Placed::LOST));
     }
 
     /// Lets a leader do what is due by time: drop followers that lag from the ISR, propose again.

@@ -13,7 +13,7 @@ use crate::replicas::Replicas;
 use ottla_core::replication::{FetcherConfig, Follow};
 use ottla_types::{BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stream::Stream;
@@ -52,6 +52,8 @@ pub struct Replicator {
 struct Streams {
     by_leader: BTreeMap<BrokerId, Arc<Stream>>,
     leader_of: BTreeMap<TopicIdPartition, BrokerId>,
+    /// Under `follower.replication.throttled.replicas`.
+    throttled: BTreeSet<TopicIdPartition>,
 }
 
 impl Replicator {
@@ -96,13 +98,31 @@ impl Replicator {
         }
         let start = || Stream::start(leader, self.config, self.surroundings.clone(), &self.runtime);
         let stream = streams.by_leader.entry(leader).or_insert_with(start).clone();
+        let is_throttled = streams.throttled.contains(&partition);
         drop(streams);
+        stream.throttle(partition, is_throttled);
         stream.follow(partition, follow);
+    }
+
+    /// Whether a partition is throttled from now on.
+    pub fn throttle(&self, partition: TopicIdPartition, is_throttled: bool) {
+        let mut streams = self.streams.lock();
+        let changed = match is_throttled {
+            true => streams.throttled.insert(partition),
+            false => streams.throttled.remove(&partition),
+        };
+        if changed
+            && let Some(leader) = streams.leader_of.get(&partition)
+            && let Some(stream) = streams.by_leader.get(leader)
+        {
+            stream.throttle(partition, is_throttled);
+        }
     }
 
     /// Follows `partition` no longer.
     pub fn unfollow(&self, partition: &TopicIdPartition) {
         let mut streams = self.streams.lock();
+        streams.throttled.remove(partition);
         if let Some(leader) = streams.leader_of.remove(partition)
             && let Some(stream) = streams.by_leader.get(&leader)
         {

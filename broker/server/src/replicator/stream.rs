@@ -23,6 +23,9 @@ use tokio::sync::Notify;
 /// Before the broker is registered nobody lets it fetch.
 const UNREGISTERED_PAUSE: Duration = Duration::from_millis(10);
 
+/// A rate may be raised at any time.
+const LONGEST_HOLD: Duration = Duration::from_millis(500);
+
 /// One stream of fetches from one leader broker.
 #[derive(Debug)]
 pub struct Stream {
@@ -74,6 +77,12 @@ impl Stream {
         }
     }
 
+    /// Whether it is throttled from now on.
+    pub fn throttle(&self, partition: TopicIdPartition, is_throttled: bool) {
+        self.fetcher.lock().set_throttled(partition, is_throttled);
+        self.wake.notify_one();
+    }
+
     /// Follows it no longer.
     pub fn unfollow(&self, partition: &TopicIdPartition) {
         self.fetcher.lock().unfollow(partition);
@@ -97,22 +106,24 @@ impl Stream {
                 continue;
             }
             self.run_effects(&mut connection, None).await;
+            let held_back = self.around.replicas.quotas.follower.wait(self.around.clock.now_ms());
             let (request, next) = {
                 let mut fetcher = self.fetcher.lock();
+                fetcher.set_over_quota(held_back.is_some());
                 let request = fetcher.request(self.around.clock.now_ms());
                 self.waits.store(request.is_some(), Ordering::Release);
                 (request, fetcher.poll_timeout())
             };
             match request {
                 Some(request) => self.exchange(&mut connection, &request).await,
-                None => self.rest(next).await,
+                None => self.rest(next, held_back).await,
             }
         }
     }
 
-    async fn rest(&self, until_ms: Option<u64>) {
+    async fn rest(&self, until_ms: Option<u64>, held_back: Option<Duration>) {
         let pause = until_ms.map(|at| Duration::from_millis(at.saturating_sub(self.around.clock.now_ms())));
-        match pause {
+        match pause.into_iter().chain(held_back.map(|wait| wait.min(LONGEST_HOLD))).min() {
             None => self.wake.notified().await,
             Some(pause) => {
                 let _ = tokio::time::timeout(pause, self.wake.notified()).await;
@@ -232,6 +243,10 @@ impl Stream {
             log.append_as_follower(came.records.clone(), wall_ms)
                 .map(|_| (log.log_end_offset(), log.latest_epoch().unwrap_or(LeaderEpoch::NONE)))
         });
+        if self.fetcher.lock().is_throttled(&replica.id) {
+            let quota = &self.around.replicas.quotas.follower;
+            quota.record(self.around.clock.now_ms(), came.records.len() as u64);
+        }
         let outcome = match appended {
             Some(Ok(ends)) => Ok(ends),
             Some(Err(error)) => {

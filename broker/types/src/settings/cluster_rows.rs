@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Bytes per second that throttled followers may fetch, for this broker."),
+    .applied("Bytes per second that throttled followers may fetch, for this broker."),
     row("initial.broker.registration.timeout.ms", Kind::Int, "60000", ANY, Medium, ReadOnly)
         .later("Time a starting broker tries to register before it gives up."),
     row("inter.broker.listener.name", Kind::String, NONE, ANY, Medium, ReadOnly)
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Bytes per second that throttled leaders may send, for this broker."),
+    .applied("Bytes per second that throttled leaders may send, for this broker."),
     row("node.id", Kind::Int, NONE, at_least(0), High, ReadOnly)
         .applied("Id of this broker, unlike all others of the cluster."),
     row("num.replica.alter.log.dirs.threads", Kind::Int, NONE, ANY, High, ReadOnly)
@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Bytes per second for moving replicas between directories."),
+    .applied("Bytes per second for moving replicas between directories."),
     row("replica.fetch.backoff.ms", Kind::Int, "1000", at_least(0), Medium, ReadOnly)
         .applied("Wait of a follower after an error."),
     row("replica.fetch.max.bytes", Kind::Int, "1048576", at_least(0), Medium, ReadOnly)
@@ -114,7 +114,7 @@ pub(super) const ROWS: &[Setting] = &[
         .applied("How often high watermarks are saved."),
     row("replica.lag.time.max.ms", Kind::Long, "30000", ANY, High, ReadOnly)
         .applied("Time after which a follower that has not caught up leaves the ISR."),
-    row("replica.selector.class", Kind::String, NONE, ANY, Medium, ReadOnly).later(
+    row("replica.selector.class", Kind::String, NONE, ANY, Medium, ReadOnly).applied(
         "How a replica near the consumer is chosen; names ending in RackAwareReplicaSelector choose by rack.",
     ),
     row("replica.socket.receive.buffer.bytes", Kind::Int, "65536", ANY, High, ReadOnly)

@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Replicas whose fetching is throttled, as partition:broker, or * for all."),
+    .applied("Replicas whose fetching is throttled, as partition:broker, or * for all."),
     row("index.interval.bytes", Kind::Int, "4096", at_least(0), Medium, ClusterWide)
         .applied("Bytes of log between two entries of its index."),
     row(
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ClusterWide,
     )
-    .later("Replicas whose sending to followers is throttled, as partition:broker, or * for all."),
+    .applied("Replicas whose sending to followers is throttled, as partition:broker, or * for all."),
     row("local.retention.bytes", Kind::Long, "-2", at_least(-2), Medium, ClusterWide)
         .ignored("Tiered storage; Ottla keeps all data on its own disks."),
     row("local.retention.ms", Kind::Long, "-2", at_least(-2), Medium, ClusterWide)
