@@ -15,6 +15,7 @@ import pytest
 
 from conftest import wait_for_leader
 from harness import batches, brokers
+from harness.disks import small_disk
 from harness.waiting import eventually
 from harness.wire import create_topic, error_name, fetch, list_offset, produce
 
@@ -170,23 +171,6 @@ def test_metrics_and_health(start_broker):
     text = get("/metrics")
     assert 'topic="seen"' in text
     assert "ottla_" in text
-
-
-@contextlib.contextmanager
-def small_disk(mebibytes):
-    """A tmpfs of its own size."""
-    folder = tempfile.mkdtemp(prefix="ottla-small-")
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", folder], check=False, capture_output=True
-    )
-    if done.returncode != 0:
-        shutil.rmtree(folder)
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield Path(folder)
-    finally:
-        subprocess.run(["umount", "-l", folder], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @ours

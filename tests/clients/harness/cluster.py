@@ -18,11 +18,12 @@ SHARED = {
 
 
 class Cluster:
-    """Brokers 1..size; settings are shared by all."""
+    """Brokers 1..size; settings are shared by all, `make(settings, node_id=...)` makes one."""
 
-    def __init__(self, size=3, settings=None):
+    def __init__(self, size=3, settings=None, make=None):
+        make = make or flavour()
         self.settings = {**SHARED, **(settings or {})}
-        self.brokers = {number: flavour()(self.settings, node_id=number) for number in range(1, size + 1)}
+        self.brokers = {number: make(dict(self.settings), node_id=number) for number in range(1, size + 1)}
         own = next(iter(self.brokers.values())).flavour == "ottla"
         for broker in self.brokers.values():
             if own:

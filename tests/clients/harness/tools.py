@@ -24,6 +24,7 @@ _CLASSES = {
     "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
     "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "replica-verification": "org.apache.kafka.tools.ReplicaVerificationTool",
     "topics": "org.apache.kafka.tools.TopicCommand",
     "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
     "verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
@@ -71,6 +72,8 @@ class KafkaTools:
         servers = ["--bootstrap-server", self.bootstrap]
         if tool in ("dump-log", "producer-perf-test"):
             servers = []
+        if tool == "replica-verification":
+            servers = ["--broker-list", self.bootstrap]
         return java_command(_CLASSES[tool], *servers, *arguments)
 
     def __call__(self, tool, *arguments, stdin=None, timeout=90, check=True):
