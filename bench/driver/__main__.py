@@ -11,19 +11,22 @@ import time
 import traceback
 from pathlib import Path
 
-from . import group_scenarios, report, scenarios
-
+from . import clusters, group_scenarios, report, scenarios
 
 SCENARIOS = {**scenarios.SCENARIOS, **group_scenarios.SCENARIOS}
+ALL = {**SCENARIOS, **clusters.SCENARIOS}
+OURS_ALONE = scenarios.OURS_ALONE | clusters.OURS_ALONE
 
 
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="only these scenarios")
+    parser.add_argument("--only", nargs="+", choices=sorted(ALL), help="only these scenarios")
+    parser.add_argument("--cluster", action="store_true", help="the scenarios of three brokers instead of those of one")
     parser.add_argument("--systems", nargs="+", default=["kafka", "ottla"], choices=["kafka", "ottla"])
     parser.add_argument("--gigabytes", type=float, default=4.0, help="produced and consumed with 1,000 B")
+    parser.add_argument("--cluster-gigabytes", type=float, default=2.0, help="produced to three replicas")
     parser.add_argument("--millions", type=float, default=8.0, help="messages of 100 B")
     parser.add_argument("--compaction-millions", type=float, default=20.0, help="keyed records of 100 B")
     parser.add_argument("--latency-seconds", type=int, default=20)
@@ -37,12 +40,12 @@ def arguments():
 def plan(options):
     """(round, scenario, system) in the order of measurement: the systems take turns, and who begins changes."""
     for number in range(options.rounds):
-        for name in options.only or SCENARIOS:
+        for name in options.only or (clusters.SCENARIOS if options.cluster else SCENARIOS):
             systems = options.systems if number % 2 == 0 else options.systems[::-1]
             for system in systems:
                 if system == "kafka" and number > 0 and name in scenarios.ONCE:
                     continue
-                if system == "kafka" and name in scenarios.OURS_ALONE and not options.kafka_everywhere:
+                if system == "kafka" and name in OURS_ALONE and not options.kafka_everywhere:
                     continue
                 yield number, name, system
 
@@ -56,7 +59,7 @@ def main():
     for number, name, system in plan(options):
         begin = time.monotonic()
         try:
-            numbers = SCENARIOS[name](system, options)
+            numbers = ALL[name](system, options)
         except Exception:  # noqa: BLE001 one failed measurement must not cost the others
             failures += 1
             print(f"round {number + 1} {name} {system}: FAILED\n{traceback.format_exc()}", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ import statistics
 import time
 
 from . import proc
-from .targets import SINGLE
+from .targets import CLUSTER, SINGLE
 
 
 def _values(rounds, system, key):
@@ -49,7 +49,7 @@ def markdown(rounds, command, commit):
         "|---|--:|--:|--:|--:|---|---|",
     ]
     missed = judged = 0
-    for target in SINGLE:
+    for target in SINGLE + CLUSTER:
         ours, kafka, floor = (median(rounds, system, target.key) for system in ("ottla", "kafka", "unavoidable"))
         if ours is None and kafka is None:
             continue

@@ -28,13 +28,16 @@ def load(*arguments, timeout=900):
 
 def launch(system, settings=None):
     """Starts a fresh broker of a system (`kafka` or `ottla`) without waiting for it."""
-    base = os.environ["OTTLA_BENCH_DATA"]
-    Path(base).mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=f"{system}-", dir=base)
-    kind = {"kafka": BenchKafka, "ottla": brokers.Ottla}[system]
-    broker = kind(settings, folder=folder)
+    broker = KINDS[system](settings, folder=new_folder(system))
     broker.owns_folder = True
     return broker
+
+
+def new_folder(system):
+    """An empty folder for the data of a system."""
+    base = os.environ["OTTLA_BENCH_DATA"]
+    Path(base).mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix=f"{system}-", dir=base)
 
 
 class BenchKafka(brokers.Kafka):
@@ -45,6 +48,9 @@ class BenchKafka(brokers.Kafka):
         heap = os.environ.get("KAFKA_HEAP", "1g")
         options = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
         return ["java", *options, "-cp", f"{os.environ['OTTLA_KAFKA_LIBS']}/*", *arguments]
+
+
+KINDS = {"kafka": BenchKafka, "ottla": brokers.Ottla}
 
 
 def start_and_time(broker):

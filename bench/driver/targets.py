@@ -48,7 +48,7 @@ class Target:
         return any(value < limit for value, limit in judged)
 
 
-THIRD, HALF, QUARTER, TENTH = 1 / 3, 1 / 2, 1 / 4, 1 / 10
+THIRD, HALF, QUARTER, EIGHTH, TENTH = 1 / 3, 1 / 2, 1 / 4, 1 / 8, 1 / 10
 SINGLE = [
     Target("start", "start_ms", "start to first answered Metadata", "ms", limit=50),
     Target("start", "idle_mb", "memory idle", "MB", limit=12),
@@ -87,4 +87,25 @@ SINGLE = [
     Target("compaction", "compaction_max_mb", "compaction: most memory", "MB", to_kafka=1 / 4),
     Target("compaction", "compaction_left_ratio", "compaction: bytes left of those before", ""),
     Target("connections", "connections_5000_mb", "memory with 5,000 idle connections", "MB", limit=60),
+]
+CLUSTER = [
+    Target("cluster-start", "cluster_from_nothing_s", "three brokers: nothing to the first acknowledged record", "s", limit=1.5),
+    Target("cluster-start", "cluster_idle_mb", "memory of three idle", "MB", limit=36),
+    Target("cluster-start", "cluster_idle_cpu_pct", "CPU of three idle", "%"),
+    Target("cluster-throughput", "cluster_cpu_s_per_gb", "acks=all, RF 3, 1,000 B: CPU s per GB, all brokers", "s", "lower", 5, EIGHTH),
+    Target("cluster-throughput", "cluster_mb_per_s", "acks=all, RF 3, 1,000 B: throughput", "MB/s", "higher", to_kafka=4),
+    Target("cluster-throughput", "cluster_after_mb", "memory of three after the load", "MB", limit=120),
+    Target("cluster-latency", "cluster_latency_p50_us", "acks=all at 1,000/s: p50", "us"),
+    Target("cluster-latency", "cluster_latency_p99_us", "acks=all at 1,000/s: p99", "us", to_kafka=TENTH),
+    Target("cluster-latency", "cluster_latency_p999_us", "acks=all at 1,000/s: p99.9", "us", to_kafka=TENTH),
+    Target("cluster-latency", "cluster_latency_cpu_pct", "acks=all at 1,000/s: CPU of three", "%"),
+    Target("cluster-kill", "cluster_kill_gap_s", "kill -9 of a leader: longest pause", "s", limit=1),
+    Target("cluster-kill", "cluster_kill_lost", "records lost by it", "", limit=0),
+    Target("cluster-restart", "cluster_restart_gap_ms", "controlled restart of each: longest pause", "ms", limit=300),
+    Target("cluster-restart", "cluster_restart_failed", "failed sends", "", limit=0),
+    Target("cluster-topics", "cluster_create_1000_s", "create 1,000 topics x 3, all serving", "s", limit=3),
+    Target("cluster-ten-thousand", "cluster_10000_create_s", "create 10,000 partitions, RF 3", "s"),
+    Target("cluster-ten-thousand", "cluster_10000_mb", "memory of three with 10,000 partitions", "MB"),
+    Target("cluster-ten-thousand", "cluster_10000_idle_cpu_pct", "idle CPU with 10,000 partitions", "%"),
+    Target("cluster-ten-thousand", "cluster_10000_failover_s", "10,000 partitions: failover of one broker", "s", limit=2),
 ]
