@@ -168,6 +168,7 @@ impl Process {
         let (image, quorum, metadata_log) = super::recovery::recover(cx, id, &durable)?;
         durable.founds = false;
         let previous_epoch = std::mem::replace(&mut durable.clean_epoch, BrokerEpoch::NONE);
+        let reported_permit = super::quorum::newest_permit(&image);
         let limits = Limits { slots: 8, partitions: 1_000, eviction_ms: 120_000 };
         let mut process = Self {
             id,
@@ -195,7 +196,7 @@ impl Process {
             reported: BTreeMap::new(),
             peers,
             permit_epoch: None,
-            reported_permit: 0,
+            reported_permit,
             questions: BTreeMap::new(),
             next_number: run << 32,
         };

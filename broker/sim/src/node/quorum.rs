@@ -143,7 +143,7 @@ impl Process {
 
     /// Tells the checkers of a permit that was given, with the metadata at that moment.
     fn report_permits(&mut self, cx: &mut Context<'_>) {
-        let newest = self.image.permits().values().map(|permit| permit.epoch).max().unwrap_or(0);
+        let newest = newest_permit(&self.image);
         if newest > self.reported_permit {
             self.reported_permit = newest;
             cx.observe(Observation::Permits { broker: self.id, image: Box::new(self.image.clone()) });
@@ -157,6 +157,8 @@ impl Process {
                 image.set_offset(snapshot.index);
                 cx.trace("takes the metadata snapshot at {}", &[snapshot.index as i64]);
                 delta.merge(ImageDelta::between(&self.image, &image));
+                // Given some time ago: the partitions were others then.
+                self.reported_permit = self.reported_permit.max(newest_permit(&image));
                 self.image = image;
             }
             Err(error) => self.broken(cx, &format!("a metadata snapshot cannot be read: {error}")),
@@ -176,4 +178,9 @@ impl Process {
     pub(super) fn broken(&mut self, cx: &mut Context<'_>, what: &str) {
         cx.observe(Observation::Broken(format!("broker {}: {what}", self.id)));
     }
+}
+
+/// The epoch of the newest permit that is out; 0 if none is.
+pub(super) fn newest_permit(image: &Image) -> i64 {
+    image.permits().values().map(|permit| permit.epoch).max().unwrap_or(0)
 }

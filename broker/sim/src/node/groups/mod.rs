@@ -20,7 +20,6 @@ use ottla_core::replication::{Ack, AckState};
 use ottla_records::{BuilderOptions, RecordBatchBuilder, split};
 use ottla_types::{ErrorCode, LeaderEpoch, ProducerId, TopicIdPartition};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// How long it takes to load a shard, microseconds from and to.
 const LOAD_US: (u64, u64) = (1_000, 60_000);
