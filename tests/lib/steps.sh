@@ -58,7 +58,7 @@ step_chaos() {
   install_python || return
   (cd tests/chaos && PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m pytest -q -p no:cacheprovider) || return
   local status=0
-  tests/chaos/run --seconds "${OTTLA_CHAOS_SECONDS:-30}" --seed "${OTTLA_CHAOS_SEED:-7}" --out "$LOGS/chaos" || status=$?
+  tests/chaos/run --seconds "${OTTLA_CHAOS_SECONDS:-20}" --seed "${OTTLA_CHAOS_SEED:-2995}" --out "$LOGS/chaos" || status=$?
   [ "$status" = 77 ] || return "$status"
 }
 

@@ -64,7 +64,9 @@ class Producing(threading.Thread):
 
         def on_delivery(error, message):
             if error is None:
-                note(self.name, "ack", s=sender, n=number, p=partition, o=message.offset())
+                # No offset: the broker had the record already and did not say where.
+                offset = -1 if message.offset() is None else message.offset()
+                note(self.name, "ack", s=sender, n=number, p=partition, o=offset)
                 if not self.job.up.is_set():
                     self.job.up.set()
                     print("up", flush=True)
