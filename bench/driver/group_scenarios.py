@@ -28,21 +28,22 @@ def make_coordinator(broker, groups):
         wait_loaded(wire, groups)
 
 
+def fetch_offsets(wire, group, partitions):
+    """The answer of OffsetFetch for one group; None for all partitions."""
+    topics = None if partitions is None else [{"Name": "t", "PartitionIndexes": partitions}]
+    return wire.call("OffsetFetch", {"Groups": [{"GroupId": group, "Topics": topics}]}, 9)["Groups"][0]
+
+
 def wait_loaded(wire, groups, timeout=60):
-    """Waits until the offsets of every group can be fetched; returns how many there are."""
+    """Waits until an offset of every group can be fetched."""
     end = time.monotonic() + timeout
-    total = 0
     for group in groups:
-        while True:
-            wire.call("FindCoordinator", {"CoordinatorKeys": [group]}, 6)
-            answer = wire.call("OffsetFetch", {"Groups": [{"GroupId": group, "Topics": None}]}, 9)["Groups"][0]
-            if answer["ErrorCode"] == 0:
-                total += sum(len(topic["Partitions"]) for topic in answer["Topics"])
-                break
+        wire.call("FindCoordinator", {"CoordinatorKeys": [group]}, 6)
+        while error := fetch_offsets(wire, group, [0])["ErrorCode"]:
             if time.monotonic() > end:
-                raise RuntimeError(f"{group}: error {answer['ErrorCode']} after {timeout} s")
+                raise RuntimeError(f"{group}: error {error} after {timeout} s")
             time.sleep(0.005)
-    return total
+            wire.call("FindCoordinator", {"CoordinatorKeys": [group]}, 6)
 
 
 @contextlib.contextmanager
@@ -112,14 +113,18 @@ def group_load(system, _):
     with running(system) as broker:
         make_topic(broker, "t", OFFSETS // len(groups))
         make_coordinator(broker, groups)
-        line = program(broker, "commit", "t", OFFSETS // len(groups), len(groups), 1, 100, 2)
+        each = OFFSETS // len(groups)
+        line = program(broker, "commit", "t", each, len(groups), 1, 100, -each // 100)
         subprocess.run(line, stdout=subprocess.DEVNULL, timeout=60, check=True)
         broker.kill()
         begin = time.monotonic()
         start_and_time(broker)
         with Wire(broker.bootstrap, timeout=60) as wire:
-            kept = wait_loaded(wire, groups)
-        return {"offsets_load_s": time.monotonic() - begin, "offsets_lost": OFFSETS - kept}
+            wait_loaded(wire, groups)
+            took = time.monotonic() - begin
+            found = [fetch_offsets(wire, group, None)["Topics"] for group in groups]
+        kept = sum(len(topic["Partitions"]) for topics in found for topic in topics)
+        return {"offsets_load_s": took, "offsets_lost": OFFSETS - kept}
 
 
 SCENARIOS = {"group-join": group_join, "group-memory": group_memory, "commits": commits, "group-load": group_load}

@@ -7,7 +7,8 @@
  *
  * join and next print a line when every member has its part and nobody has to give anything back, then send heartbeats
  * for HOLD_SECONDS and end without leaving. commit keeps IN_FLIGHT requests under way on each connection, with
- * PER_REQUEST partitions each, and counts the offsets that were acknowledged. What is sent is written by hand: client
+ * PER_REQUEST partitions each, and counts the offsets that were acknowledged; if SECONDS is negative it is the number of
+ * requests on each connection instead. What is sent is written by hand: client
  * libraries need several threads for each member.
  */
 #include <arpa/inet.h>
@@ -398,6 +399,7 @@ static void run_members(const char *host, int port, int groups, int each, double
 static void run_commits(const char *host, int port, char **argv) {
     int partitions = atoi(argv[0]), in_flight = atoi(argv[2]), per_request = atoi(argv[3]);
     double seconds = atof(argv[4]);
+    int64_t most = seconds < 0 ? (int64_t)-seconds * per_request : INT64_MAX;
     long acknowledged = 0;
     member_count = atoi(argv[1]);
     members = calloc(member_count, sizeof *members);
@@ -405,14 +407,15 @@ static void run_commits(const char *host, int port, char **argv) {
     double begin_at = now(), cpu = own_cpu();
     struct epoll_event events[256];
     for (int stop = 0, waiting = 1; waiting || !stop;) {
-        stop = now() > begin_at + seconds, waiting = 0;
+        stop = seconds >= 0 && now() > begin_at + seconds, waiting = 0;
         for (int i = 0; i < member_count; i++) {
             Member *member = &members[i];
-            int idle = member->in_flight <= in_flight / 2 && !stop;
-            while (idle && member->in_flight < in_flight) commit(member, partitions, per_request);
+            int idle = member->in_flight <= in_flight / 2 && !stop && member->offset < most;
+            while (idle && member->in_flight < in_flight && member->offset < most) commit(member, partitions, per_request);
             if (idle) flush_out(member);
             waiting |= member->in_flight > 0;
         }
+        if (seconds < 0) stop = !waiting;
         int ready = epoll_wait(epoll, events, 256, 10);
         for (int i = 0; i < ready; i++) {
             Member *member = events[i].data.ptr;
