@@ -11,7 +11,7 @@ mod settings;
 mod shard;
 
 pub use observe::show;
-pub use shard::Shard;
+pub use shard::{Begun, Shard};
 
 use crate::broker::Broker;
 use crate::replicas::Role;

@@ -45,6 +45,14 @@ pub struct Shard {
 /// What must be true before a reply may leave.
 type Commit = Option<(oneshot::Receiver<Result<(), ErrorCode>>, Ack)>;
 
+/// A request that was handled; its answer is there, or comes with a later turn.
+#[derive(Debug)]
+pub struct Begun<R> {
+    reply: Option<R>,
+    commit: Commit,
+    receiver: oneshot::Receiver<R>,
+}
+
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.replica.fmt(f)
@@ -178,62 +186,64 @@ impl Shard {
         Ok(reply)
     }
 
-    /// Handles a JoinGroup.
+    /// Handles a JoinGroup; [`Shard::finish`] waits for its answer, without the request.
     ///
     /// # Errors
     /// Why there is no answer of the group's.
-    pub async fn join(
+    pub fn join(
         self: &Arc<Self>,
         broker: &Arc<Broker>,
         turn: impl FnOnce(&mut machine::Shard, Call<'_>, Token) -> Outcome<Option<JoinReply>>,
-    ) -> Result<JoinReply, ErrorCode> {
-        self.later(broker, Waiting::Join, turn).await
+    ) -> Result<Begun<JoinReply>, ErrorCode> {
+        self.begin(broker, Waiting::Join, turn)
     }
 
-    /// Handles a SyncGroup.
+    /// Handles a SyncGroup; as [`Shard::join`].
     ///
     /// # Errors
     /// Why there is no answer of the group's.
-    pub async fn sync(
+    pub fn sync(
         self: &Arc<Self>,
         broker: &Arc<Broker>,
         turn: impl FnOnce(&mut machine::Shard, Call<'_>, Token) -> Outcome<Option<SyncReply>>,
-    ) -> Result<SyncReply, ErrorCode> {
-        self.later(broker, Waiting::Sync, turn).await
+    ) -> Result<Begun<SyncReply>, ErrorCode> {
+        self.begin(broker, Waiting::Sync, turn)
     }
 
-    /// A request whose reply may come with a later turn.
-    async fn later<R>(
+    fn begin<R>(
         self: &Arc<Self>,
         broker: &Arc<Broker>,
         waiting: fn(oneshot::Sender<R>) -> Waiting,
         turn: impl FnOnce(&mut machine::Shard, Call<'_>, Token) -> Outcome<Option<R>>,
-    ) -> Result<R, ErrorCode> {
+    ) -> Result<Begun<R>, ErrorCode> {
         let (sender, receiver) = oneshot::channel();
-        let (reply, commit) = {
-            let mut state = self.state.lock();
-            let token = Token(state.next_token);
-            state.next_token += 1;
+        let mut state = self.state.lock();
+        let token = Token(state.next_token);
+        let Some(machine) = &mut state.machine else { return Err(ErrorCode::NotCoordinator) };
+        let outcome = with_call(broker, |call| turn(machine, call, token));
+        state.next_token += 1;
+        let comes_later = outcome.reply.is_none();
+        if comes_later {
             state.waiting.insert(token, waiting(sender));
-            let Some(machine) = &mut state.machine else { return Err(ErrorCode::NotCoordinator) };
-            let outcome = with_call(broker, |call| turn(machine, call, token));
-            let comes_later = outcome.reply.is_none();
-            let settled = self.settle(broker, &mut state, outcome);
-            if !comes_later {
-                state.waiting.remove(&token);
-            }
-            match settled {
-                (Err(_), _) if comes_later => (None, None),
-                (reply, commit) => (reply?, commit),
-            }
-        };
-        match reply {
+        }
+        match self.settle(broker, &mut state, outcome) {
+            (Err(_), _) if comes_later => Ok(Begun { reply: None, commit: None, receiver }),
+            (reply, commit) => Ok(Begun { reply: reply?, commit, receiver }),
+        }
+    }
+
+    /// Waits until the answer may leave.
+    ///
+    /// # Errors
+    /// Why there is none of the group's.
+    pub async fn finish<R>(&self, broker: &Broker, begun: Begun<R>) -> Result<R, ErrorCode> {
+        match begun.reply {
             Some(reply) => {
-                self.committed_in_time(broker, commit).await?;
+                self.committed_in_time(broker, begun.commit).await?;
                 Ok(reply)
             }
             // The sender goes away when the shard does.
-            None => receiver.await.map_err(|_| ErrorCode::NotCoordinator),
+            None => begun.receiver.await.map_err(|_| ErrorCode::NotCoordinator),
         }
     }
 

@@ -1,6 +1,7 @@
 //! JoinGroup (key 11): a member joins or rejoins a classic group.
 
 use super::Context;
+use crate::groups::{Begun, Shard};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use ottla_core::group::classic::{Client, JoinReply, JoinRequest};
@@ -14,35 +15,38 @@ const SKIPPING_FROM: i16 = 9;
 
 /// Answers the request when the group is ready for its next generation.
 pub async fn handle(context: &Context, request: JoinGroupRequest) -> JoinGroupResponse {
-    let reply = match join(context, &request).await {
-        Ok(reply) => reply,
-        Err(error) => JoinReply::refused(error, request.member_id.as_str()),
+    let member_id = request.member_id.to_string();
+    let begun = begin(context, &request);
+    // It may wait for minutes, and a request keeps the buffer it was read into.
+    drop(request);
+    let reply = match begun {
+        Ok((shard, begun)) => shard.finish(&context.broker, begun).await,
+        Err(error) => Err(error),
     };
-    answer(context.version, reply)
+    answer(context.version, reply.unwrap_or_else(|error| JoinReply::refused(error, member_id.as_str())))
 }
 
-async fn join(context: &Context, request: &JoinGroupRequest) -> Result<JoinReply, ErrorCode> {
+fn begin(context: &Context, request: &JoinGroupRequest) -> Result<(Arc<Shard>, Begun<JoinReply>), ErrorCode> {
     let shard = context.broker.groups.shard_of(&context.image(), &request.group_id)?;
     let host = context.client_host();
-    shard
-        .join(&context.broker, |machine, call, token| {
-            let asked = JoinRequest {
-                token,
-                group_id: &request.group_id,
-                member_id: &request.member_id,
-                group_instance_id: request.group_instance_id.as_deref(),
-                client: Client { id: &context.client_id, host: &host },
-                protocol_type: &request.protocol_type,
-                protocols: request.protocols.iter().map(|p| (p.name.as_str(), p.metadata.clone())).collect(),
-                session_timeout_ms: request.session_timeout_ms,
-                rebalance_timeout_ms: request.rebalance_timeout_ms,
-                requires_known_member_id: context.version >= KNOWN_IDS_FROM,
-                supports_skipping_assignment: context.version >= SKIPPING_FROM,
-                fresh_id: Uuid::new_v4(),
-            };
-            machine.join(call, &asked)
-        })
-        .await
+    let begun = shard.join(&context.broker, |machine, call, token| {
+        let asked = JoinRequest {
+            token,
+            group_id: &request.group_id,
+            member_id: &request.member_id,
+            group_instance_id: request.group_instance_id.as_deref(),
+            client: Client { id: &context.client_id, host: &host },
+            protocol_type: &request.protocol_type,
+            protocols: request.protocols.iter().map(|p| (p.name.as_str(), p.metadata.clone())).collect(),
+            session_timeout_ms: request.session_timeout_ms,
+            rebalance_timeout_ms: request.rebalance_timeout_ms,
+            requires_known_member_id: context.version >= KNOWN_IDS_FROM,
+            supports_skipping_assignment: context.version >= SKIPPING_FROM,
+            fresh_id: Uuid::new_v4(),
+        };
+        machine.join(call, &asked)
+    })?;
+    Ok((shard, begun))
 }
 
 fn text(text: &str) -> StrBytes {

@@ -79,7 +79,7 @@ async fn dispatch(broker: Arc<Broker>, request: Request) -> Response {
         tracing::debug!(%peer, api = key.name(), version = context.version, "closing: not a version that is advertised");
         return Response::Close;
     }
-    match decode_request(key, context.version, request.body) {
+    match decode_request(key, context.version, request.into_body()) {
         Ok(body) => answer(&context, body).await,
         Err(error) => {
             // Kafka too answers what it cannot read by closing the connection.

@@ -62,6 +62,11 @@ impl Request {
     pub fn listener(&self) -> &str {
         &self.connection.listener
     }
+
+    /// What follows the header; nothing else of the request keeps the buffer then.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
 }
 
 /// The answer to a request.
