@@ -162,7 +162,7 @@ async fn heartbeat(broker: &Broker, identity: &Identity) {
     }
 }
 
-/// Producers that wait for replicas here look for a leader elsewhere. Groups keep waiting: they come back to the same
+/// Producers that wait for replicas here look for a leader elsewhere; that nobody has their records is not said. Groups keep waiting: they come back to the same
 /// coordinator until they hear of another.
 fn send_producers_away(broker: &Broker) {
     for replica in broker.replicas.partitions() {
