@@ -3,6 +3,7 @@
 //! Calls that name several things answer for each of them. What the controller must decide is sent to it, and sent
 //! again if it moved.
 
+mod batch;
 mod cluster;
 mod configs;
 mod control;
@@ -11,6 +12,7 @@ mod offsets;
 mod placement;
 mod topics;
 
+pub use batch::PartitionGrowth;
 pub use cluster::{
     ClusterDescription, LogDir, NodeDescription, QuorumDescription, QuorumReplica, ReplicaSize,
 };

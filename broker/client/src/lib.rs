@@ -17,8 +17,8 @@ mod socket;
 pub use admin::{
     Admin, AlterOp, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSynonym,
     CreatedTopic, GroupDescription, GroupListing, GroupMember, LogDir, NewTopic, NodeDescription, OffsetSpec,
-    PartitionDescription, QuorumDescription, QuorumReplica, Reassignment, ReplicaSize, ResolvedOffset,
-    ResourceKind, TopicDescription,
+    PartitionDescription, PartitionGrowth, QuorumDescription, QuorumReplica, Reassignment, ReplicaSize,
+    ResolvedOffset, ResourceKind, TopicDescription,
 };
 pub use client::Client;
 pub use connection::Connection;

@@ -154,12 +154,7 @@ impl Admin {
         validate_only: bool,
     ) -> Result<(), ClientError> {
         let configs = changes.iter().map(|(key, op)| {
-            let (code, value) = match op {
-                AlterOp::Set(value) => (0, Some(text(value))),
-                AlterOp::Delete => (1, None),
-                AlterOp::Append(value) => (2, Some(text(value))),
-                AlterOp::Subtract(value) => (3, Some(text(value))),
-            };
+            let (code, value) = op_code(op);
             AlterableConfig::default().with_name(text(key)).with_config_operation(code).with_value(value)
         });
         let altered = AlterConfigsResource::default()
@@ -218,7 +213,17 @@ impl ConfigResource {
     }
 }
 
-fn entries(result: &DescribeConfigsResult) -> Vec<ConfigEntry> {
+/// The code of a change on the wire, and its value.
+pub(super) fn op_code(op: &AlterOp) -> (i8, Option<StrBytes>) {
+    match op {
+        AlterOp::Set(value) => (0, Some(text(value))),
+        AlterOp::Delete => (1, None),
+        AlterOp::Append(value) => (2, Some(text(value))),
+        AlterOp::Subtract(value) => (3, Some(text(value))),
+    }
+}
+
+pub(super) fn entries(result: &DescribeConfigsResult) -> Vec<ConfigEntry> {
     let owned = |text: &Option<StrBytes>| text.as_ref().map(|text| text.as_str().to_owned());
     let mut entries: Vec<_> = result
         .configs
