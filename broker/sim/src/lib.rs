@@ -38,7 +38,7 @@ pub const PLANTED: [(Bug, u64, u64); 13] = [
     (Bug::VoteBeforeFlush, 2, 3),
     (Bug::ForgetMetadataSync, 2, 3),
     (Bug::ServeUncommitted, 3, 3),
-    (Bug::ElectOutsideIsr, 3, 3),
+    (Bug::ElectOutsideIsr, 3, 30),
 ];
 
 /// Mistakes that need an accident that does not happen in every hundred seeds, or that something else makes up for.
