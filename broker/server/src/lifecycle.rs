@@ -5,7 +5,6 @@
 //! everybody has seen that.
 
 use crate::broker::Broker;
-use crate::cluster::isolation::Isolation;
 use crate::config::BrokerConfig;
 use crate::handlers::is_internal;
 use ottla_core::controller::{AskPermit, BrokerHeartbeat, PermitAnswer, RegisterBroker, Reply, Request};
@@ -162,12 +161,12 @@ async fn heartbeat(broker: &Broker, identity: &Identity) {
     }
 }
 
-/// Producers that wait for replicas here look for a leader elsewhere; that nobody has their records is not said. Groups keep waiting: they come back to the same
-/// coordinator until they hear of another.
+/// Producers that wait for replicas here ask again, elsewhere; their records may be in the log and stay, so they are not
+/// told that nothing was stored. Groups keep waiting: they come back to the same coordinator until they hear of another.
 fn send_producers_away(broker: &Broker) {
     for replica in broker.replicas.partitions() {
         if !is_internal(&replica.topic) && replica.others_may_lead() {
-            replica.lock().fail_waiters(replica.id, Isolation::REFUSAL);
+            replica.lock().fail_waiters(replica.id, ErrorCode::RequestTimedOut);
         }
     }
 }
