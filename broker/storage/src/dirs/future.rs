@@ -155,6 +155,11 @@ impl LogDirs {
     pub fn cancel_move(&self, partition: &TopicPartition) {
         let Some(future) = self.future.lock().remove(partition) else { return };
         let mut log = future.log.lock();
+        // Under its old name the next start would take it for a move that was interrupted.
+        let aside = log.dir().with_file_name(unique_dir_name(partition, names::DELETE_DIR));
+        if let Err(error) = log.rename_to(aside) {
+            tracing::warn!(%partition, %error, "a cancelled move may begin again after a restart");
+        }
         log.detach("the move was cancelled");
         self.removals.lock().push((log.dir().to_owned(), 0));
     }
