@@ -1,4 +1,4 @@
-//! Seeds that must hold: a fixed list, and as many others as fit into a few seconds. Longer runs:
+//! Seeds that must hold: a fixed list, and on demand as many others as fit into a few seconds. Longer runs:
 //! `cargo run --release -p ottla-sim -- --seconds 600`.
 
 use ottla_sim::run;
@@ -7,7 +7,7 @@ use ottla_sim::world::{Report, View};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Each has broken something once, or looks into a corner that the others leave out.
-const SEEDS: [u64; 10] = [2, 3, 4, 5, 6, 7, 8, 9, 21, 29];
+const SEEDS: [u64; 11] = [2, 3, 4, 5, 6, 7, 8, 9, 21, 29, 1_795_648_772];
 /// For seeds that nobody has chosen.
 const RANDOM: Duration = Duration::from_secs(8);
 
@@ -25,6 +25,7 @@ fn nothing_breaks_in_these_seeds() {
 }
 
 #[test]
+#[ignore = "what it finds depends on the moment: run it with `-- --ignored`, or longer with the command above"]
 fn nothing_breaks_in_seeds_of_the_moment() {
     let began = Instant::now();
     let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -146,8 +146,10 @@ impl Log {
         let file = segment.file(place)?;
         // From the segment's base: the offset of the batch in front may be what was damaged.
         let follows = whole_batch_behind(&*file, bad.position, segment.size_bytes, segment.base_offset);
+        // An offset above zero has a byte that is not zero; the first batch begins with its offset and a small length.
+        let leading_zeros = if bad.next_offset > 0 { 7 } else { 11 };
         if let Some(follows) = follows.during("read", &path)?
-            && !has_lost_sector(&*file, bad.position, follows).during("read", &path)?
+            && !has_lost_sector(&*file, bad.position, follows, leading_zeros).during("read", &path)?
         {
             let reason = format!("{}; whole batches follow at byte {follows}", bad.reason);
             return Err(OpenError::Corrupt { path, position: bad.position, reason });
@@ -233,18 +235,17 @@ fn plausible(bytes: &[u8], base_offset: Offset, left: u64) -> Option<BatchHeader
 }
 
 /// True if a sector that begins in `start..end` holds only zeros: it was never written to the disk. The first one may have
-/// been written when the file ended at `start`, so the rest of it counts as one, if it is longer than what may be zero
-/// in front of a batch: the offset's and the length's leading bytes. The last one may reach into the whole batch at
+/// been written when the file ended at `start`, so the rest of it counts as one, if it is longer than the `leading_zeros`
+/// that may be in front of a batch: the offset's and the length's leading bytes. The last one may reach into the whole batch at
 /// `end`: no checksum covers a batch's first bytes, so it seems whole without them.
-fn has_lost_sector(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<bool> {
-    const LEADING_ZEROS: u64 = 11;
+fn has_lost_sector(file: &dyn DiskFile, start: u64, end: u64, leading_zeros: u64) -> io::Result<bool> {
     let mut sector = [0; SECTOR_BYTES as usize];
     let mut at = start;
     while at < end {
         let until = (at + 1).next_multiple_of(SECTOR_BYTES);
         let read = read_full_at(file, &mut sector[..(until - at) as usize], at)?;
         let bytes = &sector[..read];
-        if until - at > LEADING_ZEROS && bytes.iter().all(|&byte| byte == 0) {
+        if until - at > leading_zeros && bytes.iter().all(|&byte| byte == 0) {
             return Ok(true);
         }
         at = until;
