@@ -66,13 +66,7 @@ impl Admin {
         &self,
         resources: &[ConfigResource],
     ) -> Result<Vec<(ConfigResource, Result<Vec<ConfigEntry>, ApiError>)>, ClientError> {
-        let each = resources.iter().map(|resource| {
-            DescribeConfigsResource::default()
-                .with_resource_type(resource.kind.code())
-                .with_resource_name(text(&resource.name))
-        });
-        let request = DescribeConfigsRequest::default().with_resources(each.collect());
-        let response = self.client.any().await?.send(request).await?;
+        let response = self.client.any().await?.send(describe_request(resources)).await?;
         let mut known: BTreeMap<(i8, &str), &ConfigResource> = BTreeMap::new();
         known.extend(
             resources.iter().map(|resource| ((resource.kind.code(), resource.name.as_str()), resource)),
@@ -118,5 +112,28 @@ impl Admin {
             Some(((*resource).clone(), outcome(result.error_code, result.error_message.as_ref())))
         });
         Ok(results.collect())
+    }
+}
+
+/// Asks for every setting of each: an empty list of keys would ask for none.
+fn describe_request(resources: &[ConfigResource]) -> DescribeConfigsRequest {
+    let each = resources.iter().map(|resource| {
+        DescribeConfigsResource::default()
+            .with_resource_type(resource.kind.code())
+            .with_resource_name(text(&resource.name))
+            .with_configuration_keys(None)
+    });
+    DescribeConfigsRequest::default().with_resources(each.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_many_are_asked_for_with_no_key_left_out() {
+        let request = describe_request(&[ConfigResource::topic("a"), ConfigResource::topic("b")]);
+        let keys = request.resources.iter().map(|resource| resource.configuration_keys.clone());
+        assert_eq!(keys.collect::<Vec<_>>(), [None, None]);
     }
 }
