@@ -85,8 +85,7 @@ impl Metadata {
                 if !matches!(said, Said::Failed(ErrorCode::NotController)) || self.peers.is_none() {
                     return fail_or(said, 0);
                 }
-            } else {
-                let Some(peers) = &self.peers else { return Err(ErrorCode::NotController) };
+            } else if let Some(peers) = &self.peers {
                 let known = known.node.map(|node| node.broker()).filter(|leader| *leader != self.me);
                 let asked = hint.take().or(known).or_else(|| peers.anybody(turn));
                 if let Some(peer) = asked {
