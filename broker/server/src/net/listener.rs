@@ -28,6 +28,9 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
+/// Congestion control without pacing.
+const UNPACED: &[u8] = b"reno";
+
 /// Why a listener cannot be opened. One line for the user.
 #[derive(Debug, thiserror::Error)]
 #[error("listener {name}: cannot listen on {address}: {}", describe(.cause))]
@@ -240,7 +243,7 @@ async fn wait_for_room(shared: &Shared) {
 
 fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, listener: &Arc<str>) {
     static LIMIT: LogLimit = LogLimit::new();
-    if let Err(error) = set_options(&stream, &shared.config) {
+    if let Err(error) = set_options(&stream, peer, &shared.config) {
         tracing::debug!(%peer, "connection ended before it began: {error}");
         return;
     }
@@ -258,7 +261,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, listener: &A
     tokio::spawn(connection.run());
 }
 
-fn set_options(stream: &TcpStream, config: &NetConfig) -> io::Result<()> {
+fn set_options(stream: &TcpStream, peer: SocketAddr, config: &NetConfig) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&KEEPALIVE)?;
@@ -271,6 +274,11 @@ fn set_options(stream: &TcpStream, config: &NetConfig) -> io::Result<()> {
     }
     if let Some(bytes) = config.receive_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
+    }
+    if peer.ip().to_canonical().is_loopback() {
+        // There is nothing to share with others on the way, and pacing (BBR) makes sending there four times as
+        // expensive. Reno is in every kernel and does not pace; without it the connection is slower, not wrong.
+        let _ = socket.set_tcp_congestion(UNPACED);
     }
     Ok(())
 }
