@@ -24,6 +24,7 @@ mod replicas;
 mod replicator;
 mod rules;
 mod start;
+mod start_pages;
 mod topic_settings;
 
 pub use broker::Broker;

@@ -204,6 +204,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         &mut std::io::stdout(),
         format!("{}\n", logging::banner(&banner)).as_bytes(),
     );
+    crate::start_pages::give_back();
     let (threads, failed) = (node.threads, node.failed);
     Ok(Running { broker, dirs, replicator, server, _http: http, tasks, threads, failed })
 }
