@@ -142,6 +142,9 @@ pub enum AppendError {
     /// Sequence, epoch or transaction state of the producer does not allow it.
     #[error(transparent)]
     Producer(#[from] ProducerStateError),
+    /// A batch of the same producer that comes before it was refused with this, and has to be taken first.
+    #[error("the batch before it was refused: {0}")]
+    Behind(ErrorCode),
 }
 
 impl AppendError {
@@ -157,6 +160,7 @@ impl AppendError {
             AppendError::StaleEpoch { .. } => ErrorCode::FencedLeaderEpoch,
             AppendError::Batch(_) => ErrorCode::CorruptMessage,
             AppendError::Producer(error) => error.code(),
+            AppendError::Behind(code) => *code,
         }
     }
 }

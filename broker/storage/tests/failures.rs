@@ -82,6 +82,33 @@ fn a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself() {
     assert!(disk.exists(Path::new("/a/.ottla_reserve")));
 }
 
+fn of_producer(sequence: i32) -> RecordBatch {
+    let producer = Some((1, 0, sequence));
+    let mut builder = RecordBatchBuilder::new(BuilderOptions { producer, ..BuilderOptions::default() });
+    builder.append(10, None, Some(b"value"), &[]).unwrap();
+    RecordBatch::new(&builder.build()).unwrap()
+}
+
+#[test]
+fn a_full_disk_leaves_the_order_of_a_producers_batches_alone_and_knows_those_it_has() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(40 * MEGABYTE);
+    let config = LogConfig::default();
+    let dirs = start(&disk, &config);
+    let log = create(&dirs, &config, 0);
+    let append = |sequence| log.lock().append_as_leader(&[of_producer(sequence)], LeaderEpoch(0), NOW);
+    append(0).unwrap();
+    fill(&log);
+    assert!(append(0).unwrap().duplicate);
+    assert!(matches!(append(1), Err(AppendError::DiskFull { .. })));
+    disk.set_capacity(100 * MEGABYTE);
+    dirs.maintain(NOW);
+    // There is room again, but the one before has to come first.
+    assert!(matches!(append(2), Err(AppendError::Behind(ErrorCode::KafkaStorageError))));
+    append(1).unwrap();
+    append(2).unwrap();
+}
+
 #[test]
 fn a_start_with_a_full_disk_works_and_loses_nothing() {
     let disk = SimDisk::new(1);

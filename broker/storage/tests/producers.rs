@@ -186,3 +186,28 @@ fn truncation_takes_producers_back_to_where_they_were() {
         }
     }
 }
+
+#[test]
+fn what_comes_behind_a_refused_batch_is_refused_like_it_until_that_is_taken() {
+    let fixture = Fixture::new();
+    let mut log = fixture.open(false);
+    append(&mut log, batch(1, 0, 0, false)).unwrap();
+    log.note_refused(&batch(1, 0, 2, false).header, ErrorCode::NotEnoughReplicas, NOW);
+    let behind = append(&mut log, batch(1, 0, 4, false)).unwrap_err();
+    assert_eq!(behind.code(), ErrorCode::NotEnoughReplicas);
+    assert_eq!(append(&mut log, batch(1, 0, 0, false)).unwrap(), (0, true));
+    assert_eq!(append(&mut log, batch(1, 0, 2, false)).unwrap(), (2, false));
+    assert_eq!(append(&mut log, batch(1, 0, 4, false)).unwrap(), (4, false));
+    let gap = append(&mut log, batch(1, 0, 8, false)).unwrap_err();
+    assert_eq!(gap.code(), ErrorCode::OutOfOrderSequenceNumber);
+}
+
+#[test]
+fn the_second_batch_of_an_unknown_producer_does_not_overtake_its_refused_first() {
+    let fixture = Fixture::new();
+    let mut log = fixture.open(false);
+    log.note_refused(&batch(1, 0, 0, false).header, ErrorCode::NotLeaderOrFollower, NOW);
+    assert!(matches!(append(&mut log, batch(1, 0, 2, false)), Err(AppendError::Behind(_))));
+    assert_eq!(append(&mut log, batch(1, 0, 0, false)).unwrap(), (0, false));
+    assert_eq!(append(&mut log, batch(1, 0, 2, false)).unwrap(), (2, false));
+}

@@ -148,14 +148,13 @@ fn append_partition(
 ) -> Appended {
     let index = records.index;
     let broker = &context.broker;
-    if broker.cluster.isolation.is_isolated() && replica.others_may_lead() {
-        return Appended { answer: failed(index, Isolation::REFUSAL, None), wait: None };
-    }
+    let refusal =
+        (broker.cluster.isolation.is_isolated() && replica.others_may_lead()).then_some(Isolation::REFUSAL);
     let now = Now { ms: broker.clock.now_ms(), wall_ms: broker.clock.wall_ms() };
     let bytes = records.records.unwrap_or_default();
     let size = bytes.len() as u64;
     topic.metrics.produce_requests.fetch_add(1, Relaxed);
-    match validate_and_append(topic, replica, acks, bytes, now, context.version) {
+    match validate_and_append(topic, replica, (acks, refusal), bytes, now, context.version) {
         Ok((produced, record_count)) => {
             topic.metrics.messages_in.fetch_add(record_count, Relaxed);
             topic.metrics.bytes_in.fetch_add(size, Relaxed);
@@ -185,12 +184,15 @@ fn append_partition(
 fn validate_and_append(
     topic: &Topic,
     replica: &Arc<Partition>,
-    acks: i16,
+    (acks, refusal): (i16, Option<ErrorCode>),
     records: Bytes,
     now: Now,
     version: i16,
 ) -> Result<(crate::replicas::Produced, u64), ProduceFailed> {
     let batch = validate::sole_batch(&records)?;
+    if let Some(code) = refusal {
+        return Err(replica.refuse(&batch.header, code, now));
+    }
     let compression = batch.header.compression();
     if compression == Compression::Zstd && version < ZSTD_FROM {
         return Err(ProduceFailed::Refused(ErrorCode::UnsupportedCompressionType));

@@ -1,7 +1,8 @@
 //! Appending a producer's batches: checks, one write, and the condition for the answer.
 
 use super::partition::{Partition, Role, State, Wait, lock_log};
-use ottla_core::replication::AckState;
+use ottla_core::replication::{AckState, AppendRefused, Leader};
+use ottla_records::BatchHeader;
 use ottla_records::validate::{ProduceError, Validated};
 use ottla_storage::{AppendError, Log};
 use ottla_types::{ErrorCode, Offset, TimestampMs};
@@ -68,10 +69,13 @@ impl Partition {
         let mut guard = self.lock();
         let state = &mut *guard;
         let mut log = lock_log(&state.log).map_err(ProduceFailed::Refused)?;
-        let Role::Leader(leader) = &mut state.role else {
-            return Err(ProduceFailed::Refused(ErrorCode::NotLeaderOrFollower));
+        let leader = match may_append(&mut state.role, acks) {
+            Ok(leader) => leader,
+            Err(code) => {
+                log.note_refused(&batch.batch().header, code, now.wall_ms);
+                return Err(ProduceFailed::Refused(code));
+            }
         };
-        leader.check_append(acks).map_err(|refused| ProduceFailed::Refused(refused.code()))?;
         let batches = std::slice::from_ref(batch.batch());
         let appended = log.append_as_leader(batches, leader.leader_epoch(), now.wall_ms)?;
         if !appended.duplicate {
@@ -88,6 +92,14 @@ impl Partition {
             log_start_offset,
             wait,
         })
+    }
+
+    /// Refuses a batch before it comes to the log; its producer sends it again.
+    pub fn refuse(&self, batch: &BatchHeader, code: ErrorCode, now: Now) -> ProduceFailed {
+        if let Ok(mut log) = self.lock().log() {
+            log.note_refused(batch, code, now.wall_ms);
+        }
+        ProduceFailed::Refused(code)
     }
 
     fn wait_for(
@@ -114,6 +126,12 @@ impl Partition {
             _ => Wait::Nothing,
         }
     }
+}
+
+fn may_append(role: &mut Role, acks: i16) -> Result<&mut Leader, ErrorCode> {
+    let Role::Leader(leader) = role else { return Err(ErrorCode::NotLeaderOrFollower) };
+    leader.check_append(acks).map_err(AppendRefused::code)?;
+    Ok(leader)
 }
 
 /// `flush.messages`: so many records may wait for a sync.

@@ -6,7 +6,7 @@ use crate::producer_state::Verdict;
 use crate::segment::Segment;
 use bytes::Bytes;
 use ottla_records::{BatchHeader, BatchSummary, RecordBatch, TimestampType, patch, split};
-use ottla_types::{LeaderEpoch, Offset, TimestampMs};
+use ottla_types::{ErrorCode, LeaderEpoch, Offset, TimestampMs};
 use std::io::IoSlice;
 
 /// What an append did.
@@ -33,7 +33,8 @@ impl Log {
     /// Appends batches that were validated, giving them their offsets and the leader's epoch. One write for all of
     /// them, so they must fit into one segment together. Bodies are not read unless the log stamps its own time.
     ///
-    /// A single batch that is in the log already is answered with its old offsets (`duplicate`).
+    /// A single batch that is in the log already is answered with its old offsets (`duplicate`). If there is no room for
+    /// one, those of its producer that come behind it are refused like it until it is taken.
     ///
     /// # Errors
     /// [`AppendError`]; the log is as it was.
@@ -43,17 +44,44 @@ impl Log {
         leader_epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
-        self.check_writable()?;
+        let appended = self.append_in_order(batches, leader_epoch, now);
+        match &appended {
+            Ok(_) if self.refused.is_empty() => {}
+            Ok(_) => batches.iter().for_each(|batch| self.refused.taken(&batch.summary())),
+            Err(error @ AppendError::DiskFull { .. }) => {
+                batches.iter().for_each(|batch| self.note_refused(&batch.header, error.code(), now));
+            }
+            Err(_) => {}
+        }
+        appended
+    }
+
+    /// A batch was refused before it came to the log, and its producer is told to send it again: those behind it are
+    /// refused like it until it is taken.
+    pub fn note_refused(&mut self, header: &BatchHeader, code: ErrorCode, now: TimestampMs) {
+        if header.has_producer() && !header.is_control() {
+            self.refused.note(&BatchSummary::from(header), code, now);
+        }
+    }
+
+    fn append_in_order(
+        &mut self,
+        batches: &[RecordBatch],
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        self.check_not_offline()?;
         if let Some(latest) = self.epochs.latest()
             && leader_epoch < latest
         {
             return Err(AppendError::StaleEpoch { epoch: leader_epoch, latest });
         }
         for batch in batches {
-            if let Some(duplicate) = self.check_batch(batch)? {
+            if let Some(duplicate) = self.check_batch(batch, now)? {
                 return Ok(duplicate);
             }
         }
+        self.check_room()?;
         let log_append_time = (self.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
         let base_offset = self.log_end_offset;
         let mut heads = Vec::with_capacity(batches.len());
@@ -91,7 +119,8 @@ impl Log {
         bytes: Bytes,
         now: TimestampMs,
     ) -> Result<Option<Appended>, AppendError> {
-        self.check_writable()?;
+        self.check_not_offline()?;
+        self.check_room()?;
         let mut batches = Vec::new();
         let mut next_offset = self.log_end_offset;
         for batch in split(bytes) {
@@ -143,10 +172,14 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn check_writable(&self) -> Result<(), AppendError> {
-        if let Some(reason) = self.offline_reason() {
-            return Err(AppendError::Offline { path: self.dir.clone(), reason: reason.to_owned() });
+    fn check_not_offline(&self) -> Result<(), AppendError> {
+        match self.offline_reason() {
+            None => Ok(()),
+            Some(reason) => Err(AppendError::Offline { path: self.dir.clone(), reason: reason.to_owned() }),
         }
+    }
+
+    fn check_room(&self) -> Result<(), AppendError> {
         if self.log_dir.is_full() && !self.uses_reserve {
             return Err(AppendError::DiskFull { dir: self.log_dir.path().to_owned() });
         }
@@ -154,7 +187,7 @@ impl Log {
     }
 
     /// The answer to a batch that is in the log already; an error if its producer may not append it.
-    fn check_batch(&self, batch: &RecordBatch) -> Result<Option<Appended>, AppendError> {
+    fn check_batch(&self, batch: &RecordBatch, now: TimestampMs) -> Result<Option<Appended>, AppendError> {
         if !batch.header.has_producer() {
             return Ok(None);
         }
@@ -162,6 +195,12 @@ impl Log {
         if let Some((_, coordinator_epoch)) = super::producers::marker_of(batch) {
             self.producers.check_marker(&summary, coordinator_epoch)?;
             return Ok(None);
+        }
+        if !self.refused.is_empty()
+            && let Some(code) = self.refused.before(&summary, now)
+            && self.producers.is_gap(&summary)
+        {
+            return Err(AppendError::Behind(code));
         }
         Ok(match self.producers.check(&summary)? {
             Verdict::Append => None,

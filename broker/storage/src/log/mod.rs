@@ -37,7 +37,7 @@ use crate::dirs::LogDir;
 use crate::epoch_cache::LeaderEpochCache;
 use crate::error::{DiskError, IoContext, LogError};
 use crate::names;
-use crate::producer_state::ProducerStates;
+use crate::producer_state::{ProducerStates, RefusedBatches};
 use crate::segment::{Place, Segment};
 use ottla_types::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
 use parking_lot::Mutex;
@@ -77,6 +77,7 @@ pub struct Log {
     /// The file's content may not be on disk.
     epochs_unsynced: bool,
     producers: ProducerStates,
+    refused: RefusedBatches,
     snapshots: producers::Snapshots,
     hints: Hints,
     /// Renamed files and when they may go.

@@ -11,7 +11,7 @@ use crate::entry_file::EntryFile;
 use crate::epoch_cache::LeaderEpochCache;
 use crate::error::{DiskError, IoContext, LogError, OpenError, ReadError};
 use crate::names;
-use crate::producer_state::ProducerStates;
+use crate::producer_state::{ProducerStates, RefusedBatches};
 use crate::segment::Segment;
 use ottla_types::{Offset, TimestampMs, TopicId, TopicPartition};
 use std::collections::BTreeMap;
@@ -166,6 +166,7 @@ impl Log {
             epochs_dirty: false,
             epochs_unsynced: true,
             producers: ProducerStates::default(),
+            refused: RefusedBatches::default(),
             snapshots: Snapshots::default(),
             hints: Hints::default(),
             deleted_files: Vec::new(),

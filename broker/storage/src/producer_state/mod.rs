@@ -7,8 +7,10 @@
 //! As in Kafka 4, a producer that is not known may begin with any sequence: its state may have expired. So
 //! `UNKNOWN_PRODUCER_ID` is not answered here.
 
+mod refused;
 mod snapshot;
 
+pub(crate) use refused::RefusedBatches;
 pub use snapshot::SnapshotError;
 
 use crate::compaction::LastBatch;
@@ -242,6 +244,15 @@ impl ProducerStates {
             return Err(ProducerStateError::InvalidTransactionState { producer_id });
         }
         Ok(Verdict::Append)
+    }
+
+    /// True if batches of its producer are missing before this one, or may be: the producer is not known.
+    pub(crate) fn is_gap(&self, batch: &BatchSummary) -> bool {
+        match self.check(batch) {
+            Ok(Verdict::Append) => !self.producers.contains_key(&batch.producer_id),
+            Err(ProducerStateError::OutOfOrderSequence { .. }) => true,
+            Ok(Verdict::Duplicate { .. }) | Err(_) => false,
+        }
     }
 
     /// May this marker of a transaction coordinator be appended now?

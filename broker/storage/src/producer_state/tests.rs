@@ -1,7 +1,7 @@
 use super::*;
 use ottla_types::LeaderEpoch;
 
-fn batch(epoch: i16, base_sequence: i32, records: i32, base_offset: Offset) -> BatchSummary {
+pub(super) fn batch(epoch: i16, base_sequence: i32, records: i32, base_offset: Offset) -> BatchSummary {
     BatchSummary {
         base_offset,
         last_offset: base_offset + i64::from(records) - 1,
