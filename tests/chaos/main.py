@@ -140,11 +140,11 @@ class Run:
 
     def _read(self):
         world = self.world
-        self.log, wrong = read_all(world.cluster, world.topic, world.partitions)
+        self.log, self.writers, wrong = read_all(world.cluster, world.topic, world.partitions)
         self.findings += wrong + compare_disks(world.cluster, world.topic, world.partitions)
 
     def _check(self):
-        self.history = History(load_events(self.options.out.glob("*.jsonl")), self.log)
+        self.history = History(load_events(self.options.out.glob("*.jsonl")), self.log, self.writers)
         self.findings += map(str, check(self.history))
         healed = self.steps[-1][0]
         for client in sorted({event["client"] for event in self.history.of("open")}):

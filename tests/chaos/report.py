@@ -28,7 +28,11 @@ def _counts(history):
         polled = sum(len(event["r"]) for event in of if event["op"] == "poll")
         rows.append(f"| {client} | {count['send']} | {count['ack']} | {count['unknown']} | {count['fail']} | {polled} | {count['committed']} |")
     stored = sum(map(len, history.log.values()))
-    return [*rows, "", f"{stored} records stored in {len(history.log)} partitions.", ""]
+    rows += ["", f"{stored} records stored in {len(history.log)} partitions.", ""]
+    raised = {producer: sorted(epochs) for producer, epochs in sorted(history.epochs().items()) if len(epochs) > 1}
+    if raised:
+        rows += [f"Producers that had to begin anew with another epoch: {', '.join(f'{producer} {epochs}' for producer, epochs in raised.items())}.", ""]
+    return rows
 
 
 def _gaps(history, steps):

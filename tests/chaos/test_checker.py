@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from checker import ANOMALIES, History, check, measure
+from checker.history import Writer
 
 
 class Story:
@@ -97,6 +98,13 @@ def test_a_record_nobody_sent_is_found(story):
 def test_a_duplicate_of_an_idempotent_producer_is_found(story):
     story.log[0].append((3, "a.1:2"))
     assert story.anomalies() == {"duplicate"}
+
+
+def test_a_duplicate_is_shown_with_what_both_copies_say_of_their_producer(story):
+    story.log[0].append((3, "a.1:2"))
+    writers = [Writer(0, 7, 0, 0, 1), Writer(3, 7, 1, 0, 2)]
+    (finding,) = check(History(story.events, story.log, {0: writers}))
+    assert "producer 7 epoch 0 sequence 0 leader epoch 1; producer 7 epoch 1 sequence 0 leader epoch 2" in str(finding)
 
 
 def test_a_duplicate_of_another_producer_is_allowed(story):

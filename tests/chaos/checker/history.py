@@ -16,6 +16,7 @@ Events are dictionaries in the order of their time `t`, as the journals of the l
 """
 
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -31,12 +32,27 @@ class Finding:
         return f"{self.anomaly}: {self.text}"
 
 
+@dataclass(frozen=True)
+class Writer:
+    """Where a batch begins, and what it says of the producer and of the leader that wrote it."""
+
+    base_offset: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    leader_epoch: int
+
+    def __str__(self):
+        return f"producer {self.producer_id} epoch {self.producer_epoch} sequence {self.base_sequence} leader epoch {self.leader_epoch}"
+
+
 @dataclass
 class History:
-    """Events, and partition -> [(offset, id)] as read at the end, when all was healed."""
+    """Events, and partition -> [(offset, id)] as read at the end, when all was healed; with it, where known, partition -> [`Writer`]."""
 
     events: list
     log: dict
+    writers: dict = field(default_factory=dict)
     places: dict = field(init=False)
     ids: dict = field(init=False)
 
@@ -47,6 +63,19 @@ class History:
         for partition, rows in self.log.items():
             for offset, name in rows:
                 self.places[partition, name].append(offset)
+
+    def writer(self, partition, offset):
+        """The batch that holds the offset, or nothing where batches are not known."""
+        rows = self.writers.get(partition, ())
+        index = bisect_right([row.base_offset for row in rows], offset) - 1
+        return rows[index] if index >= 0 else None
+
+    def epochs(self):
+        """producer id -> the epochs it wrote under. More than one: a broker's answer made the client begin anew."""
+        found = defaultdict(set)
+        for row in (row for rows in self.writers.values() for row in rows if row.producer_id >= 0):
+            found[row.producer_id].add(row.producer_epoch)
+        return dict(found)
 
     def of(self, *ops):
         """Events of some kinds."""

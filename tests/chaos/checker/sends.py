@@ -36,7 +36,8 @@ def duplicate(history):
     senders = history.idempotent_senders()
     for (partition, name), places in history.places.items():
         if len(places) > 1 and name.rsplit(":", 1)[0] in senders:
-            yield f"{name} is at {partition}@{places}"
+            writers = [str(writer) for place in places if (writer := history.writer(partition, place))]
+            yield f"{name} is at {partition}@{places}{': ' if writers else ''}{'; '.join(writers)}"
 
 
 def reordered(history):

@@ -1,20 +1,25 @@
 """Reading back what the cluster holds: from the leaders, by hand, and from the disks of all replicas."""
 
+from checker.history import Writer
 from harness import batches
 from harness.wire import Wire
 from ledger import Verdict, read_partition
 
 
 def read_all(cluster, topic, partitions):
-    """(partition -> [(offset, id)], what is wrong with offsets or checksums)."""
-    verdict, log = Verdict(), {}
+    """(partition -> [(offset, id)], partition -> [`Writer`], what is wrong with offsets or checksums)."""
+    verdict, log, writers = Verdict(), {}, {}
     _, _, rows = cluster.metadata()
     for partition in range(partitions):
         leader = rows[topic, partition]["LeaderId"]
+        seen = []
         with Wire(cluster.brokers[leader].bootstrap) as wire:
-            read = read_partition(wire, topic, partition, verdict)
+            read = read_partition(wire, topic, partition, verdict, seen)
+        writers[partition] = [
+            Writer(part.base_offset, part.producer_id, part.producer_epoch, part.base_sequence, part.leader_epoch) for part in seen
+        ]
         log[partition] = [(offset, value.rsplit(b":", 1)[0].decode(errors="replace")) for offset, value in read]
-    return log, [str(verdict)] if verdict.gaps or verdict.bad_crc else []
+    return log, writers, [str(verdict)] if verdict.gaps or verdict.bad_crc else []
 
 
 def compare_disks(cluster, topic, partitions):

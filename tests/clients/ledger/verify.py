@@ -34,8 +34,8 @@ class Verdict:
         return "; ".join(parts)
 
 
-def read_partition(wire, topic, partition, verdict=None):
-    """All (offset, value) from the log start to the end; gaps and bad CRCs go to the verdict."""
+def read_partition(wire, topic, partition, verdict=None, seen=None):
+    """All (offset, value) from the log start to the end; gaps and bad CRCs go to the verdict, batches to the list `seen`."""
     verdict = verdict or Verdict()
     offset = list_offset(wire, topic, -2, partition)["Offset"]
     end = list_offset(wire, topic, -1, partition)["Offset"]
@@ -51,6 +51,8 @@ def read_partition(wire, topic, partition, verdict=None):
             if not part.crc_is_right:
                 verdict.bad_crc.append((partition, part.base_offset))
             rows += [(row[0], row[3]) for row in _records(part) if row[0] >= offset]
+            if seen is not None:
+                seen.append(part)
             offset = part.last_offset + 1
     verdict.stored += len(rows)
     return rows
