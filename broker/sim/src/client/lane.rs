@@ -26,7 +26,7 @@ pub(super) struct Lane {
     /// How often it was not in the metadata, in a row.
     pub missing: u32,
     /// A batch was acknowledged. The first one goes alone: a broker that does not know the producer takes any sequence, so
-    /// that a later batch would pass one that was refused for a moment (as with Kafka).
+    /// that a later batch would pass one that was refused where the partition was not known yet (as with Kafka).
     pub is_known: bool,
     /// How often the broker found the sequence wrong, in a row.
     pub out_of_order: u32,

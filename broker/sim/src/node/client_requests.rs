@@ -6,7 +6,7 @@ use crate::message::{Answer, Body, Metadata, PartitionMetadata, TopicMetadata};
 use crate::trace::Address;
 use bytes::Bytes;
 use ottla_core::metadata::TopicImage;
-use ottla_core::replication::AckState;
+use ottla_core::replication::{AckState, AppendRefused, Leader};
 use ottla_records::RecordBatch;
 use ottla_types::{ErrorCode, Offset, TopicIdPartition};
 use std::sync::Arc;
@@ -70,9 +70,14 @@ impl Process {
         batch: &Bytes,
     ) -> Result<(Offset, Offset), ErrorCode> {
         let replica = self.replicas.get_mut(&id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let Role::Leader(leader) = &mut replica.role else { return Err(ErrorCode::NotLeaderOrFollower) };
-        leader.check_append(acks).map_err(|refused| refused.code())?;
         let batch = RecordBatch::new(batch).map_err(|_| ErrorCode::CorruptMessage)?;
+        let leader = match may_append(&mut replica.role, acks) {
+            Ok(leader) => leader,
+            Err(code) => {
+                replica.log.note_refused(&batch.header, code, cx.wall_ms());
+                return Err(code);
+            }
+        };
         let appended = replica
             .log
             .append_as_leader(std::slice::from_ref(&batch), leader.leader_epoch(), cx.wall_ms())
@@ -156,4 +161,10 @@ impl Process {
         }
         self.wake_fetches(cx, id);
     }
+}
+
+fn may_append(role: &mut Role, acks: i16) -> Result<&mut Leader, ErrorCode> {
+    let Role::Leader(leader) = role else { return Err(ErrorCode::NotLeaderOrFollower) };
+    leader.check_append(acks).map_err(AppendRefused::code)?;
+    Ok(leader)
 }

@@ -154,6 +154,7 @@ impl Process {
             if let Reply::RegisterBroker(Ok(epoch)) = *reply {
                 cx.trace("is registered with epoch {}", &[epoch.0]);
                 self.epoch = epoch;
+                self.durable.clean_epoch = epoch;
                 self.metadata_applied(cx, &ImageDelta::default());
                 again = 1_000;
             } else {
@@ -171,7 +172,6 @@ impl Process {
                 Reply::BrokerHeartbeat(Ok(reply)) => {
                     if reply.should_shutdown && self.wants_stop {
                         cx.trace("stops", &[]);
-                        self.durable.clean_epoch = self.epoch;
                         cx.out.stopped = true;
                     }
                     if reply.is_fenced || self.wants_stop {

@@ -66,7 +66,7 @@ pub struct Durable {
     pub disk: SimDisk,
     /// The data directory's identity.
     pub directory: DirectoryId,
-    /// The registration of the last process, if it stopped cleanly.
+    /// The registration of the last process, if all that it had acknowledged is still there.
     pub clean_epoch: BrokerEpoch,
     /// The operating system has not stopped since the logs were written.
     pub page_cache_survived: bool,

@@ -215,6 +215,13 @@ impl Process {
         NodeId::new(self.id, self.durable.directory)
     }
 
+    /// Do these metadata know of this run, and count it in?
+    #[must_use]
+    pub fn is_active_in(&self, image: &Image) -> bool {
+        let known = image.broker(self.id).filter(|known| known.incarnation_id == self.incarnation);
+        known.is_some_and(|known| known.is_active())
+    }
+
     /// The process is gone; this is left.
     #[must_use]
     pub fn into_durable(self) -> Durable {

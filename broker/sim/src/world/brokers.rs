@@ -211,6 +211,7 @@ impl World {
             // After a sync that failed nobody knows what is still in memory.
             durable.disk.crash_machine();
             durable.page_cache_survived = false;
+            durable.clean_epoch = BrokerEpoch::NONE;
         } else {
             durable.disk.crash_process();
             durable.page_cache_survived = true;
@@ -247,6 +248,7 @@ impl World {
         let mut durable = process.into_durable();
         durable.disk.crash_machine();
         durable.page_cache_survived = planted::is(Bug::TrustAfterPowerLoss);
+        durable.clean_epoch = BrokerEpoch::NONE;
         if planted::is(Bug::EveryStopIsClean) {
             durable.clean_epoch = epoch;
         }

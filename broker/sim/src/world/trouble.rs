@@ -1,5 +1,6 @@
 //! Faults and their end.
 
+use super::brokers::Slot;
 use super::{Event, Relief, World};
 use crate::nemesis::{self, Action, Fault};
 use crate::network::Weather;
@@ -87,14 +88,14 @@ impl World {
         let up = |broker: &BrokerId| self.slots.get(&broker.0).is_some_and(|slot| slot.is_up(self.now_us));
         let Some(image) = self.newest_image() else { return false };
         let membership = image.membership();
+        // In this run: what one that is back has lost is not known before it has registered anew.
+        let is_active = |slot: &Slot| slot.process().is_some_and(|process| process.is_active_in(image));
         let is_current = |node| {
-            self.slots.values().any(|slot| {
-                slot.process()
-                    .is_some_and(|process| process.node() == node && process.image.is_active(process.id))
-            })
+            self.slots.values().any(|slot| slot.process().is_some_and(|process| process.node() == node))
         };
         let mut partitions = image.topics().values().flat_map(|topic| topic.partitions.iter());
         self.broker_ids.iter().all(up)
+            && self.slots.values().filter(|slot| slot.process().is_some()).all(is_active)
             && !self.network.has_cuts()
             && self.deaf.is_empty()
             && membership.voters.len() >= 3
