@@ -23,6 +23,15 @@ pub enum Question {
     DescribeCluster {},
     /// May a broker stop? Grants a permit unless it is a dry run.
     AskPermit(AskPermit),
+    /// The whole cluster is to stop: a permit for every broker that is there, whatever suffers, and none waits for
+    /// another or hands its leaders over.
+    PermitAll {
+        /// How long the permits are to hold, milliseconds, at most a day.
+        duration_ms: i64,
+        /// Who asks and why, for people.
+        #[serde(default)]
+        reason: String,
+    },
     /// A permit is not needed any more.
     ReleasePermit {
         /// Its holder.

@@ -205,6 +205,10 @@ async fn leave_in_order(broker: &Broker) {
     broker.cluster.leaving.store(true, Ordering::Release);
     let started = Instant::now();
     while started.elapsed() < HANDOVER {
+        if broker.metadata.image().everybody_stops() {
+            tracing::info!("the whole cluster stops: nobody to hand leaders over to");
+            return;
+        }
         let request = Request::BrokerHeartbeat(heartbeat_request(broker));
         match broker.metadata.submit_within(request, HEARTBEAT_PATIENCE).await {
             Ok(Reply::BrokerHeartbeat(Ok(reply))) if reply.should_shutdown => {
@@ -227,7 +231,8 @@ async fn await_permit(broker: &Broker) {
     let patience = broker.config.settings.count("ottla.shutdown.permit.timeout.ms");
     let deadline = Instant::now() + Duration::from_millis(patience);
     let mut told = false;
-    loop {
+    // Once everybody may go there may soon be no controller to ask.
+    while !broker.metadata.image().everybody_stops() {
         let ask = AskPermit {
             broker: broker.id(),
             broker_epoch: broker.cluster.epoch(),

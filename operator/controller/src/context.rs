@@ -62,6 +62,7 @@ impl Context {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.connect.forget(key);
         self.connect.forget(&format!("{key}/topics"));
+        self.connect.forget(&format!("{key}/gone"));
         self.metrics.forget(key);
     }
 

@@ -54,6 +54,7 @@ async fn running(world: &World, spec: Value) -> Arc<Cluster> {
             "metadata": {"name": format!("prod-{id}"), "uid": format!("pod-{id}"), "annotations": annotations, "resourceVersion": "5"},
             "spec": {"containers": [{"name": "broker", "image": "ottla:1"}]},
             "status": {
+                "podIP": format!("10.1.0.{id}"),
                 "conditions": [{"type": "Ready", "status": "True"}],
                 "containerStatuses": [{"name": "broker", "image": "", "imageID": "", "ready": true, "restartCount": 0,
                     "state": {"running": {}}}]
@@ -199,6 +200,57 @@ async fn a_setting_that_changes_while_running_is_noted_before_it_is_made() {
     assert_eq!(status["dynamicConfigKeys"], json!(["log.retention.ms", "min.insync.replicas"]));
 }
 
+/// Takes the cluster away as its deletion does: the StatefulSet with it, its pods told to stop.
+fn delete_cluster(world: &World) {
+    world.kubernetes.remove(CLUSTER);
+    world.kubernetes.remove(SET);
+    stop_pod(world, 0);
+}
+
+fn stop_pod(world: &World, id: i32) {
+    let path = format!("{PODS}/prod-{id}");
+    let mut pod = world.kubernetes.get(&path).unwrap();
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    world.kubernetes.put(&path, pod);
+}
+
+#[tokio::test]
+async fn brokers_of_a_deleted_cluster_need_not_wait_for_one_another() {
+    let world = world();
+    let cluster = running(&world, json!({})).await;
+    delete_cluster(&world);
+    cluster::reconcile(cluster, world.context.clone()).await.unwrap();
+    assert_eq!(world.log.take(), ["permit all: the cluster is deleted"]);
+}
+
+#[tokio::test]
+async fn a_pod_that_stops_is_no_reason_for_the_others_to_unless_the_namespace_goes() {
+    let world = world();
+    let cluster = running(&world, json!({})).await;
+    stop_pod(&world, 0);
+    cluster::reconcile(cluster.clone(), world.context.clone()).await.unwrap();
+    assert!(!world.log.take().iter().any(|line| line.starts_with("permit all")));
+    let going = json!({"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    world.kubernetes.put("/api/v1/namespaces/shop", going);
+    cluster::reconcile(cluster.clone(), world.context.clone()).await.unwrap();
+    assert_eq!(world.log.take(), ["permit all: the namespace is deleted"], "and nothing else is done");
+    cluster::farewell(&world.context, vec![cluster]).await;
+    assert_eq!(world.log.take(), ["permit all: the namespace is deleted"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_hibernates_lets_all_brokers_stop_before_it_takes_their_pods() {
+    let world = world();
+    let cluster = running(&world, json!({})).await;
+    let mut object = world.kubernetes.get(CLUSTER).unwrap();
+    object["spec"]["hibernate"] = json!(true);
+    world.kubernetes.put(CLUSTER, object);
+    look(&world, &cluster).await;
+    let log = world.log.take();
+    let told = log.iter().position(|line| line == "permit all: hibernation").unwrap();
+    assert_eq!(log[told + 1], format!("PATCH {SET}"), "{log:#?}");
+}
+
 /// Topics and the store that holds them.
 fn topic_context(world: &World, topics: &[Value]) -> TopicContext {
     let (store, mut writer) = reflector::store();
@@ -256,4 +308,18 @@ async fn a_topic_without_a_cluster_is_let_go() {
     assert_eq!(world.log.take(), ["PATCH /apis/ottla.dev/v1/namespaces/shop/topics/orders"]);
     let left = world.kubernetes.get("/apis/ottla.dev/v1/namespaces/shop/topics/orders").unwrap();
     assert_eq!(left["metadata"]["finalizers"], json!([]));
+}
+
+#[tokio::test]
+async fn an_operator_that_goes_with_its_namespace_lets_the_topics_go() {
+    let world = world();
+    let mut held = topic("orders");
+    held["metadata"]["finalizers"] = json!(["ottla.dev/topic"]);
+    let shared = topic_context(&world, &[held]);
+    topics::farewell(&shared).await;
+    assert!(world.log.take().is_empty(), "the namespace stays");
+    let going = json!({"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    world.kubernetes.put("/api/v1/namespaces/shop", going);
+    topics::farewell(&shared).await;
+    assert_eq!(world.log.take(), ["PATCH /apis/ottla.dev/v1/namespaces/shop/topics/orders"]);
 }

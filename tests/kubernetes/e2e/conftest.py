@@ -77,7 +77,8 @@ def _shared(release):
 
 @pytest.fixture
 def cluster(_shared):
-    """The shared cluster of three brokers, whole and still when the test begins."""
+    """The shared cluster of three brokers, whole and still when the test begins, whatever the test before left behind."""
+    _shared.change(replicas=3)
     _shared.wait_settled(3)
     return _shared
 

@@ -20,12 +20,14 @@ def test_hibernated_and_woken_it_has_every_record(other_cluster, cluster):
     other.ottla("topic", "create", "kept", "--partitions", "3", "--replication-factor", "3")
     other.ottla("produce", "kept", "one", "two", "three")
     other.change(hibernate=True)
-    eventually(lambda: not other.pods(), 120)
+    eventually(lambda: not other.pods(), 30, what="brokers that all go do not wait for one another")
     assert len(claims(other)) == 3
     other.change(hibernate=False)
     other.wait_settled(3)
     read = other.ottla("consume", "kept", "--from-beginning", "--until-end").split()
     assert sorted(read) == ["one", "three", "two"]
+    other.namespace.delete("cluster", other.name)
+    eventually(lambda: not other.pods(), 30, what="brokers that all go do not wait for one another")
 
 
 def test_a_deleted_cluster_keeps_its_volumes_and_a_new_one_of_that_name_has_the_records(other_cluster, cluster):

@@ -40,6 +40,15 @@ impl Admin {
         }
     }
 
+    /// Lets every broker stop at once: for a cluster that is to stop as a whole.
+    ///
+    /// # Errors
+    /// If no broker can be reached or no controller answers.
+    pub async fn permit_all(&self, duration_ms: i64, reason: &str) -> Result<(), ClientError> {
+        let question = Question::PermitAll { duration_ms, reason: reason.to_owned() };
+        self.done("a permit for all brokers", &question).await
+    }
+
     /// Gives a permit back that is not needed after all.
     ///
     /// # Errors

@@ -158,6 +158,7 @@ impl Controller {
             }
             Request::CordonBroker { broker, cordoned } => self.cordon(broker, cordoned),
             Request::AskPermit(request) => self.ask_permit(now_ms, &request),
+            Request::PermitAll { duration_ms, reason } => self.permit_all(now_ms, duration_ms, &reason),
             Request::ReleasePermit { broker, epoch } => self.release_permit(now_ms, broker, epoch),
             Request::PreferVoter { broker, directory, preference } => {
                 self.prefer_voter(broker, directory, preference)

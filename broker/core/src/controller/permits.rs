@@ -104,6 +104,45 @@ impl Controller {
         outcome
     }
 
+    /// A permit for every broker that is there, whatever suffers: the whole cluster is to stop. Those that are out
+    /// begin anew.
+    pub(super) fn permit_all(&mut self, now_ms: u64, duration_ms: i64, reason: &str) -> Outcome {
+        let duration_ms = duration_ms.clamp(1, LONGEST_PERMIT_MS);
+        let mut draft = self.draft();
+        let mut last = self.image.last_permit_epoch();
+        let mut held = Vec::new();
+        for broker in self.image.brokers().values().filter(|broker| !broker.fenced) {
+            let earlier = self.image.permits().get(&broker.id);
+            let permit_epoch = match earlier.filter(|permit| permit.broker_epoch == broker.epoch) {
+                Some(permit) => {
+                    held.push(permit.epoch);
+                    permit.epoch
+                }
+                None => {
+                    if let Some(earlier) = earlier {
+                        draft.push(end_record(earlier, EndOfPermit::Released));
+                    }
+                    last += 1;
+                    last
+                }
+            };
+            draft.push(GrantPermit {
+                broker_id: broker.id.0,
+                broker_epoch: broker.epoch.0,
+                permit_epoch,
+                duration_ms,
+                forced: true,
+                reason: reason.to_owned(),
+            });
+        }
+        let outcome = self.finish(draft, Reply::PermitAll);
+        for epoch in held {
+            self.permit_deadlines.renew(now_ms, epoch, duration_ms.unsigned_abs());
+        }
+        self.observe_permits(now_ms);
+        outcome
+    }
+
     /// Gives a permit back.
     pub(super) fn release_permit(&mut self, now_ms: u64, broker: BrokerId, epoch: i64) -> Outcome {
         let Some(held) = self.image.permits().get(&broker).filter(|held| held.epoch == epoch).cloned() else {

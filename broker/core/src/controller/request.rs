@@ -113,6 +113,13 @@ pub enum Request {
     },
     /// May a broker stop?
     AskPermit(AskPermit),
+    /// The whole cluster stops: every broker that is there may go, and none waits for another.
+    PermitAll {
+        /// How long the permits are to hold, milliseconds.
+        duration_ms: i64,
+        /// Who asks and why, for people.
+        reason: String,
+    },
     /// A permit is not needed any more.
     ReleasePermit {
         /// Whose.
@@ -173,6 +180,8 @@ pub enum Reply {
     CordonBroker(Result<(), ApiError>),
     /// Whether the broker may stop.
     Permit(PermitAnswer),
+    /// All may stop.
+    PermitAll,
     /// The permit is given back.
     ReleasePermit(Result<(), ApiError>),
     /// It is noted; the voters follow.

@@ -316,6 +316,16 @@ impl Image {
         &self.permits
     }
 
+    /// Every broker that is there has a permit to stop: the whole cluster stops, and nobody stays to hand over to.
+    #[must_use]
+    pub fn everybody_stops(&self) -> bool {
+        let mut there = self.brokers.values().filter(|broker| !broker.fenced).peekable();
+        let may_stop = |broker: &Arc<BrokerImage>| {
+            self.permits.get(&broker.id).is_some_and(|permit| permit.broker_epoch == broker.epoch)
+        };
+        there.peek().is_some() && there.all(may_stop)
+    }
+
     /// The highest epoch that any permit had; 0 before the first.
     #[must_use]
     pub const fn last_permit_epoch(&self) -> i64 {

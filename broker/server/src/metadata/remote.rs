@@ -171,6 +171,7 @@ fn changes_what_clients_see(request: &Request) -> bool {
             | Request::AssignReplicas(_)
             | Request::AllocateProducerIds { .. }
             | Request::AskPermit(_)
+            | Request::PermitAll { .. }
             | Request::ReleasePermit { .. }
     )
 }

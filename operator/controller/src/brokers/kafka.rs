@@ -226,6 +226,11 @@ impl Brokers for Cluster {
         .boxed()
     }
 
+    fn permit_all(&self, reason: String) -> Answer<'_, ()> {
+        async move { self.admin.permit_all(PERMIT_MS, &format!("operator: {reason}")).await.map_err(text) }
+            .boxed()
+    }
+
     fn release_permit(&self, broker: i32, epoch: i64) -> Answer<'_, ()> {
         async move { self.admin.release_permit(broker, epoch).await.map_err(text) }.boxed()
     }

@@ -104,6 +104,8 @@ pub trait Brokers: Send + Sync {
     fn topic_configs(&self, names: Vec<String>) -> Answer<'_, BTreeMap<String, Settings>>;
     /// May a broker stop?
     fn ask_permit(&self, ask: AskPermit) -> Answer<'_, Permit>;
+    /// The whole cluster is to stop: no broker waits for another.
+    fn permit_all(&self, reason: String) -> Answer<'_, ()>;
     /// A permit is not needed after all.
     fn release_permit(&self, broker: i32, epoch: i64) -> Answer<'_, ()>;
     /// Keeps new replicas away from a broker, or not any more.

@@ -97,6 +97,7 @@ async fn one(
                 .await;
             Ok(())
         }
+        Step::PermitAll => context.write("permit all", way()?.permit_all("hibernation".to_owned())).await,
         Step::Move(moves) => {
             let refused = context.write("move", way()?.reassign(moves.clone())).await?;
             told(refused)

@@ -1,9 +1,13 @@
 //! A look at a Cluster: observe, plan, apply, status.
 
 mod apply;
+mod going;
 mod objects;
 mod observe;
 mod restart;
+
+pub(crate) use going::going;
+pub use going::{farewell, gone};
 
 use crate::context::{Context, LookError, key};
 use k8s_openapi::jiff::Timestamp;
@@ -44,9 +48,18 @@ async fn look(cached: &Cluster, context: &Context) -> Result<Action, LookError> 
     let api: Api<Cluster> = Api::namespaced(context.client.clone(), &namespace);
     let Some(mut cluster) = api.get_opt(&name).await? else {
         context.forget(&key);
+        gone(context, &namespace, &name).await?;
         return Ok(Action::await_change());
     };
     let seen = observe::see(context, &cluster).await?;
+    if cluster.metadata.deletion_timestamp.is_some() {
+        gone(context, &namespace, &name).await?;
+    } else if seen.pods.values().any(|pod| pod.is_deleting)
+        && going::namespace_is_going(context, &namespace).await
+    {
+        going::with_namespace(context, &namespace, &name).await?;
+        return Ok(Action::requeue(BUSY));
+    }
     let resource = cluster.clone();
     let observed = seen.observed(&resource, &context.default_image);
     let plan = plan::next(&observed);

@@ -52,11 +52,16 @@ pub(super) async fn apply(
     let statuses = plans.iter().filter_map(|plan| status(resources, plan, &refused));
     let writes = statuses.map(|(topic, status)| write_status(context, topic, status));
     each(futures::stream::iter(writes.collect::<Vec<_>>())).await?;
-    let release = plans.iter().filter(|plan| plan.actions.contains(&Action::RemoveFinalizer));
-    let release = release.filter_map(|plan| resources.get(plan.resource));
-    let release: Vec<_> = release.map(|topic| finalizers(context, topic, false)).collect();
-    each(futures::stream::iter(release)).await?;
+    let free = plans.iter().filter(|plan| plan.actions.contains(&Action::RemoveFinalizer));
+    let free: Vec<&Topic> = free.filter_map(|plan| resources.get(plan.resource).copied()).collect();
+    release(context, &free).await?;
     Ok(Done { changed, refused: !refused.is_empty() })
+}
+
+/// Lets resources go.
+pub(super) async fn release(context: &Context, resources: &[&Topic]) -> Result<(), LookError> {
+    let writes: Vec<_> = resources.iter().map(|topic| finalizers(context, topic, false)).collect();
+    each(futures::stream::iter(writes)).await
 }
 
 /// Runs them, some at a time. A conflict is left to the next look; it must not stop the others.

@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::config::Settings;
-use ottla_operator_core::topic::Topic;
+use ottla_operator_core::topic::{FINALIZER, Topic};
 use ottla_operator_core::topics::{self, ClusterState, Observed, TopicPlan};
 use ottla_operator_core::{conditions, names};
 use std::collections::{BTreeMap, HashSet};
@@ -103,6 +103,20 @@ async fn look_at_all(topics: &TopicContext, namespace: &str, name: &str) -> Resu
         () if done.refused || plans.iter().any(|plan| !is_ready(plan)) => LATER,
         () => context.resync,
     }))
+}
+
+/// The last thing that an operator does that is stopped: Topics in namespaces that go are let go with them.
+pub async fn farewell(topics: &TopicContext) {
+    let context = &topics.context;
+    let held = topics.store.state_filter(|topic| topic.finalizers().iter().any(|name| name == FINALIZER));
+    let namespaces = held.iter().filter_map(|topic| topic.namespace()).collect();
+    let going = crate::cluster::going(context, namespaces).await;
+    let is_going =
+        |topic: &&Arc<Topic>| topic.namespace().is_some_and(|namespace| going.contains(&namespace));
+    let held: Vec<&Topic> = held.iter().filter(is_going).map(AsRef::as_ref).collect();
+    if let Err(error) = apply::release(context, &held).await {
+        tracing::warn!(%error, "Topics are still held in a namespace that goes");
+    }
 }
 
 fn is_awake(cluster: &Cluster) -> bool {

@@ -81,6 +81,10 @@ impl Brokers for Shared {
         async move { answer }.boxed()
     }
 
+    fn permit_all(&self, reason: String) -> Answer<'_, ()> {
+        self.this.done(format!("permit all: {reason}"), ())
+    }
+
     fn release_permit(&self, broker: i32, epoch: i64) -> Answer<'_, ()> {
         self.this.done(format!("release {broker} {epoch}"), ())
     }

@@ -38,6 +38,10 @@ impl FakeKubernetes {
         self.objects.lock().unwrap().get(path).cloned()
     }
 
+    pub fn remove(&self, path: &str) {
+        self.objects.lock().unwrap().remove(path);
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();

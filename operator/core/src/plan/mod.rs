@@ -85,6 +85,8 @@ pub enum Step {
         /// Whether it gets none.
         cordoned: bool,
     },
+    /// Lets all brokers stop at once.
+    PermitAll,
     /// Notes which brokers are leaving.
     NoteLeaving(Vec<i32>),
     /// Notes over which new brokers partitions are spread.

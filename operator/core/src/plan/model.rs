@@ -255,6 +255,9 @@ impl Model {
                 let claim = self.claims.values_mut().find(|claim| claim.name == *name).unwrap();
                 claim.size = Some(size.clone());
             }
+            Step::PermitAll => {
+                self.registered.values_mut().for_each(|broker| broker.permit = Some(1));
+            }
             Step::OrphanSet | Step::LabelRack { .. } => {}
         }
     }

@@ -105,6 +105,13 @@ fn hibernate(observed: &Observed<'_>, plan: &mut Plan) {
     if observed.set.as_ref().is_some_and(|set| set.replicas > 0) {
         plan.disruption = Some(Disruption::Hibernate);
     }
+    let waits = |id: &i32| {
+        let broker = observed.brokers.as_ref().ok().and_then(|view| view.brokers.get(id));
+        broker.is_some_and(|broker| broker.is_active && broker.permit.is_none())
+    };
+    if observed.pods.keys().any(waits) {
+        plan.steps.push(Step::PermitAll);
+    }
     if !observed.pods.is_empty() {
         let message = "all brokers stop; their volumes stay".to_owned();
         plan.work(work(WorkKind::Hibernate, None, Some(Wait::PodStopping), message, observed.pods.len()));

@@ -167,6 +167,7 @@ fn fewer_brokers_than_replicas_is_refused_with_a_reason() {
 fn a_cluster_wakes_with_the_brokers_that_it_went_to_sleep_with() {
     let mut model = settled(json!({"replicas": 4}));
     model.cluster.spec.hibernate = true;
+    assert_eq!(next(&model.observe()).steps, [Step::PermitAll]);
     model.settle();
     assert!(model.pods().is_empty());
     assert_eq!(model.claims(), [0, 1, 2, 3]);

@@ -33,7 +33,7 @@ class Release:
 
     def install(self, *args, **values):
         """helm install with values, given as keyword arguments."""
-        return self._run("install", values, *args)
+        return self._run("install", values, "--take-ownership", *args)
 
     def upgrade(self, *args, **values):
         """helm upgrade; values not given are the chart's."""

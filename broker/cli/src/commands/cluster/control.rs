@@ -76,6 +76,17 @@ pub(super) enum PermitCommand {
         #[command(flatten)]
         connect: ConnectArgs,
     },
+    /// Let every broker stop at once, before the whole cluster is stopped: none waits for another any more.
+    All {
+        /// Seconds the permits hold.
+        #[arg(long = "for", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=86_400))]
+        seconds: i64,
+        /// Why, for others who look.
+        #[arg(long, default_value = "ottla cluster permit all", value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
     /// Give the permit back: the broker does not restart after all.
     Release {
         /// Id of the broker that holds it.
@@ -175,6 +186,10 @@ pub(super) async fn can_restart(args: CanRestartArgs) -> anyhow::Result<()> {
 /// `ottla cluster permit`
 pub(super) async fn permit(command: PermitCommand) -> anyhow::Result<()> {
     match command {
+        PermitCommand::All { seconds, reason, connect } => {
+            Admin::new(connect.connect().await?).permit_all(seconds * 1000, &reason).await?;
+            Ok(output::line(&format!("every broker may stop within the next {seconds} s"))?)
+        }
         PermitCommand::Release { broker, epoch, connect } => {
             Admin::new(connect.connect().await?).release_permit(broker, epoch).await?;
             Ok(output::line(&format!("permit {epoch} of broker {broker} is given back"))?)

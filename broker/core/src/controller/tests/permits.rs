@@ -139,3 +139,22 @@ fn a_replica_that_nobody_else_has_moves_away_before_its_broker_may_stop() {
     let granted = controller.handle(0, Request::AskPermit(move_away()));
     assert!(matches!(answer(granted), PermitAnswer::Granted { epoch: 1, .. }));
 }
+
+#[test]
+fn when_the_whole_cluster_stops_every_broker_that_is_there_may_go() {
+    let mut controller = busy_cluster(3);
+    assert!(matches!(ask(&mut controller, 0, 2), PermitAnswer::Granted { epoch: 1, .. }));
+    assert!(!controller.image().everybody_stops(), "two are still to ask");
+    let all = || Request::PermitAll { duration_ms: 60_000, reason: "hibernation".into() };
+    assert_eq!(controller.handle(50_000, all()).reply, Reply::PermitAll);
+    assert!(controller.image().everybody_stops());
+    assert_eq!(ask(&mut controller, 50_000, 2), PermitAnswer::Held { epoch: 1 });
+    assert_eq!(ask(&mut controller, 50_000, 3), PermitAnswer::Held { epoch: 3 });
+    assert!(controller.image().permits()[&BrokerId(1)].forced);
+    // Who starts again is bound by the rule again, and the word is not for ever.
+    let again = RegisterBroker { incarnation_id: Uuid::from_u128(99), ..registration(1) };
+    controller.handle(51_000, Request::RegisterBroker(again));
+    controller.handle(51_001, Request::BrokerHeartbeat(heartbeat(&controller, 1)));
+    assert!(!controller.image().everybody_stops());
+    assert!(matches!(ask(&mut controller, 51_002, 1), PermitAnswer::Refused(_)));
+}

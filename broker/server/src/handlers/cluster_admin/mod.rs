@@ -45,6 +45,10 @@ async fn answer(context: &Context, question: Question) -> Answer {
     let request = match question {
         Question::DescribeCluster {} => Request::DescribeSessions,
         Question::AskPermit(ref ask) => Request::AskPermit(ask_of(ask)),
+        Question::PermitAll { duration_ms, ref reason } => {
+            tracing::warn!(reason, duration_ms, "THE WHOLE CLUSTER MAY STOP");
+            Request::PermitAll { duration_ms, reason: reason.clone() }
+        }
         Question::ReleasePermit { broker, epoch } => {
             Request::ReleasePermit { broker: BrokerId(broker), epoch }
         }
@@ -67,6 +71,7 @@ async fn answer(context: &Context, question: Question) -> Answer {
             note(&ask, &answer);
             Answer::Permit(permit_of(&context.image(), answer, &ask))
         }
+        (Reply::PermitAll, _) => Answer::Done {},
         (Reply::ReleasePermit(result) | Reply::CordonBroker(result) | Reply::UnregisterBroker(result), _) => {
             done_or(result)
         }
