@@ -19,7 +19,7 @@ use kube::api::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Error as ControllerError};
 use kube::runtime::predicates;
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt};
 use kube::{Client, Resource, ResourceExt};
@@ -150,11 +150,11 @@ fn of_spec<K: Resource>(object: &K) -> Option<u64> {
         .hash_property(object)
 }
 
-fn clusters(
-    context: &Arc<Context>,
+/// All Clusters, and those whose spec changes.
+fn changed_clusters(
+    context: &Context,
     namespace: Option<&str>,
-    stop: &Stop,
-) -> impl Future<Output = ()> + use<> {
+) -> (Store<Cluster>, impl Stream<Item = watcher::Result<Cluster>> + Send + use<>) {
     let (reader, writer) = reflector::store();
     let stream = watcher(scoped::<Cluster>(&context.client, namespace), watcher::Config::default())
         .default_backoff()
@@ -162,25 +162,40 @@ fn clusters(
         .reflect(writer)
         .applied_objects()
         .predicate_filter(of_spec, PredicateConfig::default());
+    (reader, stream)
+}
+
+fn clusters(
+    context: &Arc<Context>,
+    namespace: Option<&str>,
+    stop: &Stop,
+) -> impl Future<Output = ()> + use<> {
+    let (reader, stream) = changed_clusters(context, namespace);
+    let known = reader.clone();
     let looks = Controller::for_stream(stream, reader)
         .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(CLUSTERS))
         .reconcile_on(parts::<Pod>(context, namespace))
         .reconcile_on(parts::<StatefulSet>(context, namespace))
         .graceful_shutdown_on(stop.clone())
         .run(cluster::reconcile, |_, error, _| retry(error), context.clone());
-    let context = context.clone();
-    looks.for_each(move |look| {
+    let (context, last) = (context.clone(), context.clone());
+    let looks = looks.for_each(move |look| {
         let context = context.clone();
         async move {
             match look {
                 Ok(_) => {}
                 Err(ControllerError::ObjectNotFound(gone)) => {
-                    context.forget(&key(gone.namespace.as_deref().unwrap_or_default(), &gone.name));
+                    let namespace = gone.namespace.clone().unwrap_or_default();
+                    context.forget(&key(&namespace, &gone.name));
+                    if let Err(error) = cluster::gone(&context, &namespace, &gone.name).await {
+                        tracing::warn!(%error, namespace, cluster = gone.name, "brokers of a cluster that is gone");
+                    }
                 }
                 Err(error) => tell(&error),
             }
         }
-    })
+    });
+    looks.then(move |()| async move { cluster::farewell(&last, known.state()).await })
 }
 
 /// Parts of clusters that changed, by their labels; only their metadata are watched, and none are kept.
@@ -221,20 +236,15 @@ fn topics(context: &Arc<Context>, namespace: Option<&str>, stop: &Stop) -> impl 
             let topic = touched.inspect_err(|error| tracing::debug!(%error, "watch")).ok()?;
             Some(ObjectRef::new(&topic.spec.cluster_ref.name).within(&topic.namespace()?))
         });
-    let (reader, writer) = reflector::store();
-    let stream = watcher(scoped::<Cluster>(&context.client, namespace), watcher::Config::default())
-        .default_backoff()
-        .modify(|cluster| cluster.managed_fields_mut().clear())
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(of_spec, PredicateConfig::default());
+    let (reader, stream) = changed_clusters(context, namespace);
     let shared = Arc::new(TopicContext { context: context.clone(), store });
     let looks = Controller::for_stream(stream, reader)
         .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(CLUSTERS))
         .reconcile_on(changed)
         .graceful_shutdown_on(stop.clone())
         .run(topics::reconcile, |_, error, _| retry(error), shared.clone());
-    looks.for_each(move |look| {
+    let last = shared.clone();
+    let looks = looks.for_each(move |look| {
         let shared = shared.clone();
         async move {
             match look {
@@ -249,7 +259,8 @@ fn topics(context: &Arc<Context>, namespace: Option<&str>, stop: &Stop) -> impl 
                 Err(error) => tell(&error),
             }
         }
-    })
+    });
+    looks.then(move |()| async move { topics::farewell(&last).await })
 }
 
 fn retry(error: &LookError) -> Action {
