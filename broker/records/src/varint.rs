@@ -1,18 +1,32 @@
 //! Zigzag variable-length integers as records use them (`org.apache.kafka.common.utils.ByteUtils`).
 
 /// Reads a 32-bit one from the front of `bytes`. `None` if it ends early or is longer than five bytes.
+#[inline]
 pub(crate) fn read_i32(bytes: &mut &[u8]) -> Option<i32> {
     let raw = read_raw(bytes, 5)? as u32;
     Some((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
 }
 
 /// Reads a 64-bit one from the front of `bytes`. `None` if it ends early or is longer than ten bytes.
+#[inline]
 pub(crate) fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
     let raw = read_raw(bytes, 10)?;
     Some((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
 }
 
+#[inline]
 fn read_raw(bytes: &mut &[u8], max_len: usize) -> Option<u64> {
+    // Most are short.
+    if let Some((first, rest)) = bytes.split_first()
+        && first & 0x80 == 0
+    {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    read_long(bytes, max_len)
+}
+
+fn read_long(bytes: &mut &[u8], max_len: usize) -> Option<u64> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(max_len).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);

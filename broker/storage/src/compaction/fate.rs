@@ -1,6 +1,6 @@
 //! Which records and batches survive (`Cleaner.shouldRetainRecord`, `checkBatchRetention`). Pure.
 
-use super::key_map::KeyMap;
+use super::key_map::{HashedKey, KeyMap};
 use ottla_records::{BatchHeader, RecordRef};
 use ottla_types::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 use std::collections::BTreeMap;
@@ -28,11 +28,11 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// True if the record stays. `tombstones_may_go` is what [`Self::tombstones_may_go`] says of its batch.
+    /// True if the record, with its key's hash, stays. `tombstones_may_go` is what [`Self::tombstones_may_go`] says of its batch.
     pub(crate) fn keeps(
         &self,
         header: &BatchHeader,
-        record: &RecordRef<'_>,
+        (record, key): (&RecordRef<'_>, Option<HashedKey>),
         tombstones_may_go: bool,
     ) -> bool {
         let offset = header.base_offset + i64::from(record.offset_delta);
@@ -40,7 +40,7 @@ impl Rules<'_> {
             return true;
         }
         // Without a key it belongs to nothing that could be asked for.
-        let Some(key) = record.key else { return false };
+        let Some(key) = key else { return false };
         self.latest.get(key).is_none_or(|latest| offset >= latest)
             && (record.value.is_some() || !tombstones_may_go)
     }
@@ -88,13 +88,16 @@ mod tests {
 
     fn kept(rules: &Rules<'_>, batch: &RecordBatch, tombstones_may_go: bool) -> Vec<bool> {
         let records = batch.records(1 << 20).unwrap();
-        let keeps = |record: RecordRef<'_>| rules.keeps(&batch.header, &record, tombstones_may_go);
+        let keeps = |record: RecordRef<'_>| {
+            let key = record.key.map(|key| rules.latest.hash(key));
+            rules.keeps(&batch.header, (&record, key), tombstones_may_go)
+        };
         records.refs().map(|record| keeps(record.unwrap())).collect()
     }
 
     fn map(puts: &[(&[u8], Offset)], covers: Offset) -> KeyMap {
         let mut map = KeyMap::new(0, Room { bytes: 1_024, load_factor: 0.9 }, (0, 0));
-        puts.iter().for_each(|(key, offset)| assert!(map.put(key, *offset)));
+        puts.iter().for_each(|(key, offset)| assert!(map.put(map.hash(key), *offset)));
         map.covers(covers);
         map
     }

@@ -1,6 +1,7 @@
 //! What becomes of one batch: copied, rewritten with fewer records, emptied or left out.
 
 use super::fate::Rules;
+use super::key_map::TOGETHER;
 use super::transactions::{Ended, Transactions};
 use super::{CleanError, MAX_DECOMPRESSED_BYTES};
 use crate::index::AbortedEntry;
@@ -63,16 +64,24 @@ impl Filter<'_> {
         let records = decoded(header, bytes)?;
         let mut kept: Vec<RecordRef<'_>> = Vec::new();
         let mut has_tombstone = false;
-        for record in RecordRefs::new(&records, header.record_count) {
-            let record = record?;
-            let stays = if header.is_control() {
-                !(is_useless && may_go)
-            } else {
-                !is_useless && self.rules.keeps(header, &record, may_go)
-            };
-            if stays {
-                has_tombstone |= record.value.is_none() || (header.is_control() && is_useless);
-                kept.push(record);
+        let mut records = RecordRefs::new(&records, header.record_count).peekable();
+        let mut some = Vec::with_capacity(TOGETHER);
+        while records.peek().is_some() {
+            for record in records.by_ref().take(TOGETHER) {
+                let record = record?;
+                some.push((record, record.key.map(|key| self.rules.latest.hash(key))));
+            }
+            self.rules.latest.bring_near(some.iter().filter_map(|(_, key)| *key));
+            for (record, key) in some.drain(..) {
+                let stays = if header.is_control() {
+                    !(is_useless && may_go)
+                } else {
+                    !is_useless && self.rules.keeps(header, (&record, key), may_go)
+                };
+                if stays {
+                    has_tombstone |= record.value.is_none() || (header.is_control() && is_useless);
+                    kept.push(record);
+                }
             }
         }
         self.counts.kept += kept.len() as u64;

@@ -22,6 +22,13 @@ const LEAST_SHARDED_BYTES: usize = 1 << 20;
 /// A secret for the hash.
 pub type HashKey = (u64, u64);
 
+/// Keys that are looked up together: their slots come from memory at the same time, not one after the other.
+pub(crate) const TOGETHER: usize = 32;
+
+/// What is kept of a key: three words of its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HashedKey([u32; 3]);
+
 /// Three words of hash, and the offset less the map's first one plus 1 (0: free).
 type Slot = [u32; 4];
 
@@ -81,10 +88,27 @@ impl KeyMap {
         self.shards.iter().map(|shard| shard.len).sum::<usize>() as f64 / self.max_slots as f64
     }
 
+    /// A key as this map knows it.
+    pub(crate) fn hash(&self, key: &[u8]) -> HashedKey {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
+        hasher.write(key);
+        let hash = hasher.finish128();
+        HashedKey([(hash.h1 >> 32) as u32, hash.h1 as u32, hash.h2 as u32])
+    }
+
+    /// Reads the slots of keys that are about to be looked up: most of the time of a look-up is waiting for memory,
+    /// and reads that do not depend on each other wait at the same time.
+    pub(crate) fn bring_near(&self, keys: impl Iterator<Item = HashedKey>) {
+        let read = |seen: u32, HashedKey(words): HashedKey| {
+            let shard = &self.shards[shard_of(words, self.shards.len())];
+            seen ^ shard.slots[shard.place(words)][3]
+        };
+        std::hint::black_box(keys.fold(0, read));
+    }
+
     /// Notes a key's record; records come in the order of their offsets. False if there is no room: nothing was noted.
-    pub(crate) fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+    pub(crate) fn put(&mut self, HashedKey(words): HashedKey, offset: Offset) -> bool {
         let Ok(place) = u32::try_from(offset - self.first_offset + 1) else { return false };
-        let words = self.hash(key);
         let at = shard_of(words, self.shards.len());
         let mut index = self.shards[at].find(words);
         if self.shards[at].slots[index][3] == 0 {
@@ -102,8 +126,7 @@ impl KeyMap {
     }
 
     /// The offset of the key's latest record, if it has one here.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Offset> {
-        let words = self.hash(key);
+    pub(crate) fn get(&self, HashedKey(words): HashedKey) -> Option<Offset> {
         let shard = &self.shards[shard_of(words, self.shards.len())];
         match shard.slots[shard.find(words)][3] {
             0 => None,
@@ -123,13 +146,6 @@ impl KeyMap {
         self.shards[at].resize(new);
         true
     }
-
-    fn hash(&self, key: &[u8]) -> [u32; 3] {
-        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
-        hasher.write(key);
-        let hash = hasher.finish128();
-        [(hash.h1 >> 32) as u32, hash.h1 as u32, hash.h2 as u32]
-    }
 }
 
 /// By the last word, of which the slot's place in its shard takes no bit.
@@ -142,10 +158,15 @@ impl Shard {
         (self.len + 1) as f64 > self.slots.len() as f64 * load_factor
     }
 
+    /// Where a hash's slot would be if nothing else was there.
+    fn place(&self, words: [u32; 3]) -> usize {
+        let hash = u64::from(words[0]) << 32 | u64::from(words[1]);
+        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
+    }
+
     /// The hash's slot, or the free one where it belongs. There is always a free one.
     fn find(&self, words: [u32; 3]) -> usize {
-        let hash = u64::from(words[0]) << 32 | u64::from(words[1]);
-        let mut index = ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize;
+        let mut index = self.place(words);
         loop {
             let slot = &self.slots[index];
             if slot[3] == 0 || slot[..3] == words {
@@ -179,7 +200,7 @@ mod tests {
             let mut map = KeyMap::new(1_000, Room { bytes, load_factor: 0.9 }, (1, 2));
             let mut model = HashMap::new();
             for (offset, key) in (1_000..).zip(&keys) {
-                if !map.put(&key.to_be_bytes(), offset) {
+                if !map.put(map.hash(&key.to_be_bytes()), offset) {
                     prop_assert!(!model.contains_key(key));
                     prop_assert!((model.len() + 1) * SLOT_BYTES > bytes * 9 / 10 - SLOT_BYTES);
                     break;
@@ -188,7 +209,7 @@ mod tests {
                 prop_assert_eq!(map.next_offset(), offset + 1);
             }
             for key in 0..300u16 {
-                prop_assert_eq!(map.get(&key.to_be_bytes()), model.get(&key).copied());
+                prop_assert_eq!(map.get(map.hash(&key.to_be_bytes())), model.get(&key).copied());
             }
         }
     }
@@ -199,14 +220,14 @@ mod tests {
         let mut map = KeyMap::new(0, Room { bytes, load_factor: 0.9 }, (1, 2));
         assert!(map.slots * SLOT_BYTES < bytes / 4, "little at first");
         let mut count = 0i64;
-        while map.put(&count.to_be_bytes(), count) {
+        while map.put(map.hash(&count.to_be_bytes()), count) {
             count += 1;
         }
         let held: usize = map.shards.iter().map(|shard| shard.slots.capacity()).sum();
         assert!(held * SLOT_BYTES <= bytes);
         assert!(count as usize * SLOT_BYTES > bytes / 2, "{count} keys");
-        assert!((0..count).all(|key| map.get(&key.to_be_bytes()) == Some(key)));
-        assert_eq!(map.get(&count.to_be_bytes()), None);
+        assert!((0..count).all(|key| map.get(map.hash(&key.to_be_bytes())) == Some(key)));
+        assert_eq!(map.get(map.hash(&count.to_be_bytes())), None);
         assert_eq!(map.next_offset(), count);
     }
 }
