@@ -24,10 +24,13 @@ pub(super) fn decide(observed: &Observed<'_>) -> Size {
     let set = observed.set.as_ref().map_or(0, |set| set.replicas);
     // Without pods, what the status remembers: nobody is left behind by a sleep or a StatefulSet that was deleted.
     let current = if set > 0 { set } else { known(observed) };
-    let leaving: Vec<i32> = (spec.replicas..current).collect();
+    // Registered brokers without a pod leave too: their place in the quorum would never be free.
+    let registered = observed.brokers.as_ref().ok().and_then(|view| view.brokers.keys().next_back().copied());
+    let highest = current.max(registered.map_or(0, |id| id + 1));
+    let leaving: Vec<i32> = (spec.replicas..highest).collect();
     let replicas = if spec.hibernate {
         0
-    } else if set == 0 || leaving.is_empty() {
+    } else if set == 0 || current <= spec.replicas {
         spec.replicas.max(current)
     } else if may_lose_last(observed, current) {
         current - 1

@@ -257,7 +257,6 @@ proptest! {
     /// Whatever happens in whatever order, no invariant breaks (the model asserts them), and when it stops happening
     /// the cluster becomes what it should be.
     #[test]
-    #[ignore = "a broker that is called back and sent away again before its pod is there stays registered"]
     fn no_order_of_events_breaks_an_invariant_and_the_plan_ends(events in prop::collection::vec(event(), 1..80)) {
         let mut model = settled(json!({"replicas": 4, "storage": {"retention": {"whenScaled": "Delete"}}}));
         for event in events {
