@@ -142,6 +142,7 @@ fn somebody_leaves(broker: &Broker) -> bool {
 /// Tells the controller that this broker is there; registers again if it has to.
 async fn heartbeat(broker: &Broker, identity: &Identity) {
     let (request, sent) = (heartbeat_request(broker), Instant::now());
+    note_full(broker, identity, &request);
     match broker.metadata.submit_within(Request::BrokerHeartbeat(request), HEARTBEAT_PATIENCE).await {
         Ok(Reply::BrokerHeartbeat(Ok(_))) => broker.cluster.isolation.heard(sent.into_std()),
         Ok(Reply::BrokerHeartbeat(Err(error))) => {
@@ -158,6 +159,18 @@ async fn heartbeat(broker: &Broker, identity: &Identity) {
     let session = Duration::from_millis(broker.config.broker_session_timeout_ms());
     if broker.cluster.isolation.check(Instant::now().into_std(), session) {
         send_producers_away(broker);
+    }
+}
+
+/// Without room for the metadata log another broker should be the controller, as others lead partitions.
+fn note_full(broker: &Broker, identity: &Identity, request: &BrokerHeartbeat) {
+    let is_full = !request.full_directories.is_empty();
+    let was_full = broker.cluster.is_full.swap(is_full, Ordering::AcqRel);
+    if is_full && !was_full {
+        tracing::warn!("no room on a disk: others in sync lead in this broker's place");
+        if request.full_directories.contains(&identity.metadata_directory) {
+            broker.metadata.resign();
+        }
     }
 }
 
@@ -179,6 +192,7 @@ fn heartbeat_request(broker: &Broker) -> BrokerHeartbeat {
         want_fence: false,
         want_shutdown: broker.cluster.leaving.load(Ordering::Acquire),
         offline_directories: broker.dirs.offline_dirs().into_iter().map(|(id, ..)| id).collect(),
+        full_directories: broker.dirs.full_dirs(),
         cordoned: None,
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -102,7 +102,9 @@ impl Controller {
         for topic in draft.image.topics().values() {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let preferred = partition.preferred_leader();
-                let can_lead = partition.isr.contains(&preferred) && draft.image.is_active(preferred);
+                let can_lead = partition.isr.contains(&preferred)
+                    && draft.image.is_active(preferred)
+                    && !self.lacks_room(preferred, partition);
                 if can_lead && !partition.has_preferred_leader() {
                     found.push(TopicIdPartition { topic_id: topic.id, partition: index as i32 });
                 }

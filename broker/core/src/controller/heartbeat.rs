@@ -23,6 +23,9 @@ pub struct BrokerHeartbeat {
     pub want_shutdown: bool,
     /// Directories of its that failed.
     pub offline_directories: Vec<DirectoryId>,
+    /// Directories of its without room: what it leads there others should lead.
+    #[serde(default)]
+    pub full_directories: Vec<DirectoryId>,
     /// Whether it wants new replicas; `None` leaves it as it is.
     pub cordoned: Option<bool>,
     /// Version of its software, for people; empty: as before.
@@ -63,6 +66,7 @@ impl Controller {
             if session.software_version != request.software_version && !request.software_version.is_empty() {
                 session.software_version.clone_from(&request.software_version);
             }
+            session.full_directories.clone_from(&request.full_directories);
         }
         let mut draft = self.draft();
         self.change_directories(&mut draft, &broker, &request.offline_directories);
@@ -72,6 +76,7 @@ impl Controller {
         let is_caught_up = request.metadata_offset >= broker.epoch.0.max(0) as u64;
         let next = self.next_state(&draft, &broker, request, is_caught_up);
         self.move_to(&mut draft, &broker, next);
+        self.hand_over_full(&mut draft, id);
         let is_fenced = draft.image.broker(id).is_none_or(|broker| broker.fenced);
         let should_shutdown = next == State::ShutdownNow;
         self.finish(

@@ -18,6 +18,7 @@ mod draft;
 mod elect;
 mod error;
 mod features;
+mod full_disks;
 mod group_configs;
 mod heartbeat;
 pub mod membership;

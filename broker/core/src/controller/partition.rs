@@ -42,6 +42,8 @@ pub(super) struct PartitionUpdate<'a> {
     pub recovering: bool,
     /// An administrator insists: if no disk with a replica is there, an empty one may lead.
     pub accept_total_loss: bool,
+    /// Brokers that lead only if nobody else in sync can.
+    pub last_choice: Vec<BrokerId>,
     leader: BrokerId,
     elr: Vec<BrokerId>,
     last_known_elr: Vec<BrokerId>,
@@ -69,6 +71,7 @@ impl<'a> PartitionUpdate<'a> {
             assigned: Vec::new(),
             recovering: partition.recovering,
             accept_total_loss: false,
+            last_choice: Vec::new(),
             leader: partition.leader,
             elr: partition.elr.clone(),
             last_known_elr: partition.last_known_elr.clone(),
@@ -161,6 +164,8 @@ impl<'a> PartitionUpdate<'a> {
         let preferred = self.replicas.first().copied().filter(|_| self.election == Election::Preferred);
         let current = (!self.leader.is_none() && self.replicas.contains(&self.leader)).then_some(self.leader);
         let in_order = preferred.into_iter().chain(current).chain(self.replicas.iter().copied());
+        let is_first_choice = |broker: &BrokerId| !self.last_choice.contains(broker);
+        let in_order = in_order.clone().filter(is_first_choice).chain(in_order);
         if let Some(leader) = in_order.into_iter().find(|&broker| self.can_lead(broker)) {
             self.leader = leader;
             if !self.isr.contains(&leader) {

@@ -1,7 +1,7 @@
 //! When each broker was last heard of: state that is not in the log and begins anew with each controller.
 
 use super::rules::Rules;
-use ottla_types::{BrokerEpoch, BrokerId};
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId};
 use std::collections::BTreeMap;
 
 /// When a broker was last heard of, and what it said.
@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub shutdown: Shutdown,
     /// Version of its software; empty if not known.
     pub software_version: String,
+    /// Its directories without room.
+    pub full_directories: Vec<DirectoryId>,
 }
 
 /// How far a controlled shutdown is.
@@ -47,6 +49,7 @@ impl Sessions {
             metadata_offset: 0,
             shutdown: Shutdown::None,
             software_version: String::new(),
+            full_directories: Vec::new(),
         };
         self.by_broker.insert(id, session);
     }

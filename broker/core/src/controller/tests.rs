@@ -8,6 +8,7 @@ use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, TopicIdPartitio
 mod brokers;
 mod configs;
 mod elections;
+mod full_disks;
 mod isr;
 mod large;
 mod permits;
@@ -64,6 +65,7 @@ fn heartbeat(controller: &Controller, id: i32) -> BrokerHeartbeat {
         want_fence: false,
         want_shutdown: false,
         offline_directories: Vec::new(),
+        full_directories: Vec::new(),
         cordoned: None,
         software_version: "1.2.3".into(),
     }

@@ -43,6 +43,8 @@ pub struct Cluster {
     epoch: AtomicI64,
     /// It is on its way out: from here on every heartbeat says so.
     pub leaving: AtomicBool,
+    /// The last heartbeat said that there is no room on a disk.
+    pub is_full: AtomicBool,
     /// Wakes the task that sends heartbeats.
     pub heartbeat: Notify,
     /// Whether heartbeats are answered.
@@ -66,6 +68,7 @@ impl Cluster {
             metadata: OnceLock::new(),
             epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             leaving: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             heartbeat: Notify::new(),
             isolation: Isolation::default(),
             watches: Mutex::default(),
@@ -88,6 +91,13 @@ impl Cluster {
     /// It is registered so from now on.
     pub fn set_epoch(&self, epoch: BrokerEpoch) {
         self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// An append found no room: the controller hears of it at once.
+    pub fn found_full(&self) {
+        if !self.is_full.load(Ordering::Acquire) {
+            self.heartbeat.notify_one();
+        }
     }
 
     /// The connection to a broker broke.

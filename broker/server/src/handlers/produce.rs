@@ -15,6 +15,7 @@ use ottla_protocol::StrBytes;
 use ottla_protocol::produce_request::{PartitionRecords, ProduceRequest, TopicRecords};
 use ottla_records::Compression;
 use ottla_records::validate::{self, ProduceError};
+use ottla_storage::AppendError;
 use ottla_types::{ErrorCode, TopicId, TopicIdPartition};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -173,7 +174,9 @@ fn append_partition(
                 topic.metrics.invalid_batches.fetch_add(1, Relaxed);
             }
             let code = error.code();
-            if code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError {
+            if matches!(error, ProduceFailed::Append(AppendError::DiskFull { .. })) {
+                broker.cluster.found_full();
+            } else if code == ErrorCode::KafkaStorageError || code == ErrorCode::UnknownServerError {
                 tracing::warn!(%error, %replica, "an append failed");
             }
             Appended { answer: failed(index, code, Some(&error)), wait: None }

@@ -250,7 +250,10 @@ impl Stream {
         let outcome = match appended {
             Some(Ok(ends)) => Ok(ends),
             Some(Err(error)) => {
-                tracing::warn!(%replica, %error, "what was fetched could not be appended");
+                // That a disk is full is said once, where it is found.
+                if !matches!(error, AppendError::DiskFull { .. }) {
+                    tracing::warn!(%replica, %error, "what was fetched could not be appended");
+                }
                 Err(match error {
                     AppendError::Disk(_) | AppendError::Offline { .. } => AppendFailure::Storage,
                     _ => AppendFailure::Invalid,

@@ -124,6 +124,7 @@ impl Process {
                 want_fence: false,
                 want_shutdown: self.permit_epoch.is_some(),
                 offline_directories: Vec::new(),
+                full_directories: Vec::new(),
                 cordoned: None,
                 software_version: String::new(),
             });

@@ -106,6 +106,12 @@ impl LogDirs {
         .collect()
     }
 
+    /// Directories that take no appends for want of room.
+    #[must_use]
+    pub fn full_dirs(&self) -> Vec<DirectoryId> {
+        self.dirs.iter().filter(|dir| dir.log_dir.is_full()).map(|dir| dir.id).collect()
+    }
+
     /// The log of a partition, if it is here and could be opened.
     #[must_use]
     pub fn get(&self, partition: &TopicPartition) -> Option<LogHandle> {
