@@ -305,10 +305,7 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
         }
     };
     load_replicas(config, clock, dirs, &image);
-    let quorum_config = QuorumConfig {
-        snapshot_after_bytes: snapshot_after_bytes(config),
-        ..QuorumConfig::new(me, rand::random())
-    };
+    let quorum_config = quorum_config(config, me);
     let tick_ms = quorum_config.tick_ms;
     let quorum = Quorum::start(quorum_config, recovered)?;
     let (leader, watch_leader) = watch::channel(Controller::default());
@@ -358,10 +355,18 @@ async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Resul
     Ok(MetadataParts { metadata, identity, threads, failed })
 }
 
-/// `metadata.log.max.record.bytes.between.snapshots`, and never more than is worth holding in memory.
-fn snapshot_after_bytes(config: &BrokerConfig) -> usize {
+/// What the settings say of the metadata quorum. Snapshots: never more than is worth holding in memory. Times: Kafka's
+/// defaults are not ours, so they count where they are set.
+fn quorum_config(config: &BrokerConfig, me: NodeId) -> QuorumConfig {
     let wanted = config.settings.count("metadata.log.max.record.bytes.between.snapshots");
-    usize::try_from(wanted).unwrap_or(usize::MAX).min(SNAPSHOT_AFTER_BYTES)
+    let set = |key| config.settings.explicit_value(key).map(|_| config.settings.count(key));
+    QuorumConfig {
+        snapshot_after_bytes: usize::try_from(wanted).unwrap_or(usize::MAX).min(SNAPSHOT_AFTER_BYTES),
+        ..QuorumConfig::new(me, rand::random()).with_times(
+            set("controller.quorum.fetch.timeout.ms"),
+            set("controller.quorum.election.timeout.ms"),
+        )
+    }
 }
 
 /// Messages of the quorum over the connections to the peers, if there are any.

@@ -31,6 +31,9 @@ pub struct Config {
 /// What [`Config::snapshot_after_bytes`] is unless somebody says otherwise.
 pub const SNAPSHOT_AFTER_BYTES: usize = 4 << 20;
 
+/// An hour and more: nobody is elected after so much silence, and nothing overflows.
+const MOST_TICKS: usize = 100_000;
+
 impl Config {
     /// Heartbeats every 100 ms, elections after 1.5 to 3 seconds of silence. A broken connection tells of a dead leader
     /// long before that; silence is also what a busy machine sounds like.
@@ -44,6 +47,21 @@ impl Config {
             election_ticks: 30,
             campaign_ticks: 10,
             snapshot_after_bytes: SNAPSHOT_AFTER_BYTES,
+        }
+    }
+
+    /// With other times: of silence before a follower wants to be elected, and to the next campaign where nobody leads;
+    /// milliseconds. Less than three heartbeats of silence, or one of a campaign, says nothing and counts as so much.
+    #[must_use]
+    pub fn with_times(self, silence_ms: Option<u64>, campaign_ms: Option<u64>) -> Self {
+        let ticks = |ms: u64, least: usize| {
+            usize::try_from(ms.div_ceil(self.tick_ms)).unwrap_or(MOST_TICKS).clamp(least, MOST_TICKS)
+        };
+        let least = self.heartbeat_ticks;
+        Self {
+            election_ticks: silence_ms.map_or(self.election_ticks, |ms| ticks(ms, 3 * least)),
+            campaign_ticks: campaign_ms.map_or(self.campaign_ticks, |ms| ticks(ms, least)),
+            ..self
         }
     }
 
@@ -162,5 +180,24 @@ impl Recovered {
         log.hard_state.commit = log.hard_state.commit.min(log.last());
         log.recover_memberships()?;
         Ok(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_types::{BrokerId, DirectoryId};
+
+    #[test]
+    fn times_become_ticks_and_never_less_than_a_few_heartbeats() {
+        let node = NodeId::new(BrokerId(1), DirectoryId::ZERO);
+        let ticks = |silence_ms, campaign_ms| {
+            let config = Config::new(node, 7).with_times(silence_ms, campaign_ms);
+            (config.election_ticks, config.campaign_ticks)
+        };
+        assert_eq!(ticks(None, None), (30, 10));
+        assert_eq!(ticks(Some(2_000), Some(1_000)), (40, 20));
+        assert_eq!(ticks(Some(0), Some(0)), (6, 2));
+        assert_eq!(ticks(Some(u64::MAX), Some(1)), (MOST_TICKS, 2));
     }
 }

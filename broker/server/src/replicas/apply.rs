@@ -52,7 +52,7 @@ impl ReplicaApplier {
     ) -> Self {
         let high_watermarks = dirs.high_watermarks();
         let me = config.node_id;
-        Self {
+        let applier = Self {
             me,
             incarnation_id,
             config,
@@ -63,7 +63,10 @@ impl ReplicaApplier {
             outbox,
             replicator,
             high_watermarks,
-        }
+        };
+        // What the broker's file says, until the metadata say otherwise.
+        applier.apply_rates(&Image::default());
+        applier
     }
 }
 

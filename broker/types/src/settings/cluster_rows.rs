@@ -38,13 +38,13 @@ pub(super) const ROWS: &[Setting] = &[
     row("controller.quorum.election.backoff.max.ms", Kind::Int, "1000", at_least(0), High, ReadOnly)
         .ignored("Longest wait before another election of the metadata quorum."),
     row("controller.quorum.election.timeout.ms", Kind::Int, "1000", at_least(0), High, ReadOnly)
-        .later("Time a voter waits for votes before it tries again."),
+        .applied("Time a voter waits for votes before it tries again, at most twice that; half a second unless it is set."),
     row("controller.quorum.fetch.max.bytes", Kind::Int, "1048576", at_least(1), Low, ReadOnly)
         .ignored("Most bytes of one fetch of the metadata log."),
     row("controller.quorum.fetch.snapshot.max.bytes", Kind::Int, "1048576", at_least(1), Low, ReadOnly)
         .ignored("Most bytes of one piece of a metadata snapshot."),
     row("controller.quorum.fetch.timeout.ms", Kind::Int, "2000", at_least(0), High, ReadOnly)
-        .later("Silence of the quorum's leader after which a voter starts an election."),
+        .applied("Silence of the quorum's leader after which a voter, at most twice that later, starts an election; 1500 unless it is set, and at least 300."),
     row("controller.quorum.request.timeout.ms", Kind::Int, "2000", at_least(0), Medium, ReadOnly)
         .ignored("Time a voter waits for another's answer."),
     row("controller.quorum.retry.backoff.ms", Kind::Int, "20", at_least(0), Low, ReadOnly)
