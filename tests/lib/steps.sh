@@ -50,7 +50,7 @@ step_kubernetes() { tests/kubernetes/run -- ${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"
 step_clients() { run_pytest --ignore-glob='test_cluster*.py'; }
 
 # Three broker processes: failover, restarts, reassignment.
-step_cluster() { run_pytest test_cluster*.py; }
+step_cluster() { run_pytest $(cd tests/clients && echo test_cluster*.py); }
 
 # Real brokers under real faults for a short time, the same faults each time; set OTTLA_CHAOS_SECONDS and
 # OTTLA_CHAOS_SEED for others. The checker is tested first, by histories made by hand.

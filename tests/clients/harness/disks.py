@@ -29,8 +29,8 @@ def small_disk(mebibytes):
 def fill(folder):
     """Takes all the room that is left; returns the file that has it."""
     ballast = Path(folder) / "ballast"
-    with open(ballast, "wb") as file, contextlib.suppress(OSError):
+    # Without a buffer: what it could not write it would try once more when it is closed.
+    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * 65536)
-            file.flush()
     return ballast
