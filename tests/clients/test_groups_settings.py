@@ -99,3 +99,37 @@ def test_a_full_group_takes_nobody_else(start_broker):
         fields = {"SubscribedTopicNames": ["t"], "TopicPartitions": [], "RebalanceTimeoutMs": 10_000}
         refused = beat(two, "next", str(uuid.uuid4()), 0, **fields)
         assert code(refused) == "error 81"
+
+
+@pytest.mark.needs("JoinGroup")
+def test_a_new_classic_group_waits_for_more_members_before_its_first_rebalance(start_broker):
+    broker = start_broker({"group.initial.rebalance.delay.ms": 1500})
+    with broker.wire() as wire, broker.wire() as other:
+        group = f"delayed-{uuid.uuid4()}"
+        eventually(lambda: is_ready(wire, group), 30)
+        ids = [join(item, group)["MemberId"] for item in (wire, other)]
+        first = send_join(wire, group, ids[0])
+        second = send_join(other, group, ids[1])
+        joined = [wire.receive(first), other.receive(second)]
+    assert [code(item) for item in joined] == ["NONE", "NONE"]
+    # Both are in the first generation: without the delay the first would have had it to itself.
+    assert [item["GenerationId"] for item in joined] == [1, 1]
+    assert sorted(len(item["Members"]) for item in joined) == [0, 2]
+
+
+def send_join(wire, group, member):
+    protocols = [{"Name": "range", "Metadata": b"range"}]
+    times = {"SessionTimeoutMs": 10_000, "RebalanceTimeoutMs": 10_000}
+    return wire.send("JoinGroup", {"GroupId": group, "MemberId": member, "ProtocolType": "consumer", "Protocols": protocols, **times}, 9)
+
+
+def test_the_consumer_protocol_can_be_switched_off(start_broker):
+    broker = start_broker({"group.coordinator.rebalance.protocols": "classic", "group.initial.rebalance.delay.ms": 0})
+    with broker.wire() as wire:
+        group = f"classic-{uuid.uuid4()}"
+        eventually(lambda: is_ready(wire, group), 30)
+        answer = beat(wire, group, str(uuid.uuid4()), 0, SubscribedTopicNames=["t"], TopicPartitions=[], RebalanceTimeoutMs=10_000)
+        assert code(answer) == "UNSUPPORTED_VERSION"
+        described = wire.call("ConsumerGroupDescribe", {"GroupIds": [group]}, 0)["Groups"][0]
+        assert code(described) == "UNSUPPORTED_VERSION"
+        assert code(join_new(wire, group)) == "NONE"

@@ -55,6 +55,7 @@ pub(crate) struct ConnectArgs {
     #[arg(
         short,
         long,
+        visible_alias = "bootstrap-server",
         env = "OTTLA_BOOTSTRAP",
         default_value = "127.0.0.1:9092",
         value_name = "HOST:PORT",

@@ -85,6 +85,7 @@ impl BrokerConfig {
         let listeners = listeners(&settings)?;
         let advertised_listeners = advertised_listeners(&settings, &listeners)?;
         let memory = memory(&settings);
+        classic_groups(&settings)?;
         let worker_threads = settings.count("ottla.worker.threads") as usize;
         Ok(Self {
             node_id: node_id(&settings)?,
@@ -131,6 +132,13 @@ impl BrokerConfig {
 
 fn non_empty(value: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// As Kafka, Ottla always serves the classic protocol.
+fn classic_groups(settings: &Settings) -> Result<(), ConfigError> {
+    const KEY: &str = "group.coordinator.rebalance.protocols";
+    let has_classic = settings.list(KEY).contains(&"classic");
+    if has_classic { Ok(()) } else { Err(settings.problem(KEY, "classic cannot be left out")) }
 }
 
 fn node_id(settings: &Settings) -> Result<BrokerId, ConfigError> {

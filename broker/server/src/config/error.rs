@@ -30,7 +30,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
-            Self::Flag => f.write_str("flag"),
+            Self::Flag => f.write_str("command line"),
         }
     }
 }

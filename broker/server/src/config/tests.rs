@@ -70,10 +70,13 @@ fn a_mistake_in_the_file_names_file_and_line() {
 
 #[test]
 fn bad_values_say_where_they_stand() {
-    assert_eq!(load("", &[], &["num.partitions=many"]).unwrap_err().split(": ").next(), Some("flag"));
+    assert_eq!(load("", &[], &["num.partitions=many"]).unwrap_err().split(": ").next(), Some("command line"));
     let error = load("", &[("OTTLA_NODE_ID", "-3")], &[]).unwrap_err();
     assert!(error.starts_with("environment variable OTTLA_NODE_ID: node.id=-3: "), "{error}");
-    assert_eq!(load("", &[], &["novalue"]).unwrap_err(), "flag: \"novalue\" is not of the form key=value");
+    assert_eq!(
+        load("", &[], &["novalue"]).unwrap_err(),
+        "command line: \"novalue\" is not of the form key=value"
+    );
     let missing = Sources { file: Some("/does/not/exist.properties".into()), ..Sources::default() };
     let error = BrokerConfig::load(&missing).unwrap_err().to_string();
     assert!(error.starts_with("/does/not/exist.properties:1: cannot read the file"), "{error}");
@@ -82,7 +85,7 @@ fn bad_values_say_where_they_stand() {
 #[test]
 fn a_topics_setting_is_answered_with_the_brokers_name_for_it() {
     let error = load("", &[], &["segment.bytes=1048576"]).unwrap_err();
-    assert_eq!(error, "flag: unknown setting \"segment.bytes\"; did you mean \"log.segment.bytes\"?");
+    assert_eq!(error, "command line: unknown setting \"segment.bytes\"; did you mean \"log.segment.bytes\"?");
 }
 
 #[test]
@@ -155,7 +158,10 @@ fn port_zero_becomes_the_port_listened_on() {
 #[test]
 fn what_has_no_effect_is_one_line_with_its_place() {
     let config = load("", &[], &["num.io.threads=8"]).unwrap();
-    assert_eq!(config.settings.without_effect()[0].to_string(), "flag: num.io.threads has no effect here");
+    assert_eq!(
+        config.settings.without_effect()[0].to_string(),
+        "command line: num.io.threads has no effect here"
+    );
 }
 
 #[test]

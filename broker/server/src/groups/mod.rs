@@ -36,6 +36,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Groups {
     settings: ArcSwap<GroupSettings>,
+    /// `group.coordinator.rebalance.protocols` names KIP-848's; the classic one is always served.
+    serves_consumer: bool,
     shards: RwLock<BTreeMap<i32, Arc<Shard>>>,
     /// A shard's next time-out may have moved.
     clock_moved: Arc<Notify>,
@@ -49,7 +51,18 @@ impl Groups {
     pub fn new(config: &crate::config::BrokerConfig) -> Self {
         let settings = ArcSwap::from_pointee(settings::of(config, &Image::default()));
         let (shards, clock_moved) = (RwLock::default(), Arc::new(Notify::new()));
-        Self { settings, shards, clock_moved, retired: Mutex::default(), last_view: LastView::default() }
+        let serves_consumer =
+            config.settings.list("group.coordinator.rebalance.protocols").contains(&"consumer");
+        let (retired, last_view) = (Mutex::default(), LastView::default());
+        Self { settings, serves_consumer, shards, clock_moved, retired, last_view }
+    }
+
+    /// The shard of a group that speaks KIP-848's protocol.
+    ///
+    /// # Errors
+    /// `UnsupportedVersion` if that is not served; and as [`Self::shard_of`].
+    pub fn consumer_shard_of(&self, image: &Image, group_id: &str) -> Result<Arc<Shard>, ErrorCode> {
+        if self.serves_consumer { self.shard_of(image, group_id) } else { Err(ErrorCode::UnsupportedVersion) }
     }
 
     /// The shard of a group, if it is here.

@@ -37,7 +37,7 @@ pub async fn handle(
 }
 
 async fn describe(context: &Context, group: &str) -> Result<Described, ErrorCode> {
-    let shard = context.broker.groups.shard_of(&context.image(), group)?;
+    let shard = context.broker.groups.consumer_shard_of(&context.image(), group)?;
     shard.settled(&context.broker).await?;
     shard.look(|machine| machine.describe_consumer_group(group))?.map_err(|error| error.code())
 }

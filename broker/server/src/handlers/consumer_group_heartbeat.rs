@@ -40,7 +40,7 @@ async fn heartbeat(
     context: &Context,
     request: &ConsumerGroupHeartbeatRequest,
 ) -> Result<HeartbeatReply, (ErrorCode, Option<String>)> {
-    let shard = context.broker.groups.shard_of(&context.image(), &request.group_id);
+    let shard = context.broker.groups.consumer_shard_of(&context.image(), &request.group_id);
     let shard = shard.map_err(|error| (error, None))?;
     let host = context.client_host();
     let topics = request.subscribed_topic_names.as_ref();

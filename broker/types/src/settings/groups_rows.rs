@@ -62,7 +62,7 @@ pub(super) const ROWS: &[Setting] = &[
         Medium,
         ReadOnly,
     )
-    .later("Group protocols that are served."),
+    .applied("Group protocols that are served; share and streams groups are not, whatever is listed."),
     row("group.coordinator.threads", Kind::Int, "4", at_least(1), High, ReadOnly)
         .ignored("Threads of Kafka's group coordinator."),
     row("group.initial.rebalance.delay.ms", Kind::Int, "3000", ANY, Medium, ReadOnly)
