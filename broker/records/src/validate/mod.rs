@@ -1,10 +1,12 @@
 //! May a leader append what a producer sent? (`org.apache.kafka.storage.internals.log.LogValidator`, `UnifiedLog`.)
 //!
-//! A batch that needs no change is judged by its header and CRC. Its records are decoded only if
+//! A compressed batch that needs no change is judged by its header and CRC. Its records are decoded only if
 //! - the topic's codec is another one than the batch's,
 //! - the topic is compacted, where every record needs a key,
 //! - the topic bounds how old a record may be (`message.timestamp.before.max.ms`), or
 //! - the header's newest timestamp is beyond `message.timestamp.after.max.ms`, to name the records that are.
+//!
+//! Records that are not compressed are walked always: that costs little, and what no consumer could read is refused.
 //!
 //! Kafka decodes always, so it also corrects a `max_timestamp` or offset deltas that the producer got wrong; here that
 //! happens whenever records are decoded. Offsets, leader epoch and append time are put in later, by [`crate::patch`].
@@ -153,7 +155,8 @@ pub fn for_produce(batch: &RecordBatch, rules: &ProduceRules) -> Result<Validate
     let beyond_bounds = rules.timestamp_type == TimestampType::CreateTime
         && header.max_timestamp != NO_TIMESTAMP
         && !rules.timestamp_is_in_bounds(header.max_timestamp);
-    let must_decode = rules.compacted
+    let must_decode = header.compression() == Compression::None
+        || rules.compacted
         || beyond_bounds
         || (rules.before_max_ms != i64::MAX && rules.timestamp_type == TimestampType::CreateTime)
         || rules.recompress_to(header).is_some();

@@ -251,6 +251,9 @@ fn what_does_not_decode_is_refused_wherever_records_are_decoded() {
     ];
     for (name, batch) in cases {
         assert_eq!(code(&batch, &compacted), ErrorCode::InvalidRecord, "{name}");
+        let by_header_alone = batch.header.compression() != Compression::None;
+        let code = code(&batch, &rules());
+        assert_eq!(code, if by_header_alone { ErrorCode::None } else { ErrorCode::InvalidRecord }, "{name}");
     }
 }
 
