@@ -4,10 +4,12 @@
 //! connection is dead for good; [`crate::Client`] makes a new one. An answer that does not come in time ends the
 //! connection too, since all later answers stand behind it.
 
+mod reading;
+
 use crate::error::ClientError;
 use crate::options::ClientOptions;
 use bytes::{BufMut, Bytes, BytesMut};
-use ottla_protocol::frame::{self, LENGTH_BYTES};
+use ottla_protocol::frame::LENGTH_BYTES;
 use ottla_protocol::header::decode_response_header;
 use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, ProduceResponse};
 use ottla_protocol::{ApiKey, ProduceRequest, RequestBody, RequestHeader, StrBytes, encode_request, extra};
@@ -17,9 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 
 use kafka_protocol::protocol::{Decodable, Request};
@@ -113,7 +115,7 @@ impl Connection {
             waiting: Mutex::new(Waiting::Open(BTreeMap::new())),
         });
         let (outgoing, queue) = mpsc::channel(REQUESTS_IN_FLIGHT);
-        let reader = tokio::spawn(read(reading, Arc::clone(&shared), options.max_response_bytes));
+        let reader = tokio::spawn(reading::read(reading, Arc::clone(&shared), options.max_response_bytes));
         tokio::spawn(write(writing, queue, Arc::clone(&shared), reader));
         let mut connection = Self {
             shared,
@@ -385,42 +387,4 @@ async fn write(
     let _ = half.shutdown().await;
     reader.abort();
     shared.close(&shared.closed(None));
-}
-
-async fn read(mut half: OwnedReadHalf, shared: Arc<Shared>, max_bytes: usize) {
-    let why = loop {
-        match read_frame(&mut half, max_bytes).await {
-            Ok(Some(answer)) => {
-                let id = answer.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes));
-                match id.and_then(|id| shared.take(id)) {
-                    Some(asker) => drop(asker.send(Ok(answer))),
-                    None => break Some("it answered what nobody asked".to_owned()),
-                }
-            }
-            Ok(None) => break None,
-            Err(reason) => break Some(reason),
-        }
-    };
-    shared.close(&shared.closed(why));
-}
-
-async fn read_frame(half: &mut OwnedReadHalf, max_bytes: usize) -> Result<Option<Bytes>, String> {
-    let mut prefix = [0u8; LENGTH_BYTES];
-    match half.read_exact(&mut prefix).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    }
-    let length = frame::length(prefix, max_bytes).map_err(|error| error.to_string())?;
-    // Room is made as bytes come, not as they are claimed.
-    let mut body = BytesMut::with_capacity(length.min(1 << 20));
-    while body.len() < length {
-        let missing = length - body.len();
-        body.reserve(missing.min(1 << 20));
-        let read = half.read_buf(&mut (&mut body).limit(missing)).await.map_err(|error| error.to_string())?;
-        if read == 0 {
-            return Err("the connection ended within an answer".to_owned());
-        }
-    }
-    Ok(Some(body.freeze()))
 }
