@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod net;
 mod peers;
 mod producer_ids;
+mod rack;
 mod replicas;
 mod replicator;
 mod rules;

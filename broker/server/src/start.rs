@@ -26,7 +26,7 @@ use crate::peers::{Peers, greet};
 use crate::replicas::apply::ReplicaApplier;
 use crate::replicas::{Outbox, Replicas};
 use crate::replicator::Replicator;
-use crate::{background, founding, groups, health, rules};
+use crate::{background, founding, groups, health, rack, rules};
 use bytes::Bytes;
 use ottla_core::fetch_session::{self, Cache};
 use ottla_core::metadata::{Image, ImageDelta, NodeId};
@@ -127,6 +127,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         let note = if ignored.planned { "has no effect yet" } else { "has no effect" };
         tracing::warn!("{} is set ({}) and {note}", ignored.key, ignored.origin);
     }
+    let config = rack::find(config).await;
     let clock = Clock::start();
     let listeners = bind_all(&config)?;
     let http =
@@ -146,6 +147,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let targets = Targets::of(&config);
     let beginning = discover::begin(&config, &targets, &peers, &cluster.standing).await?;
     let dirs = Arc::new(open_dirs(&config, &beginning)?);
+    rack::remember(&config);
     peers.belong_to(dirs.cluster_id());
     let replicas = Arc::new(Replicas::default());
     let (outbox, inbox) = background::channels();

@@ -40,6 +40,8 @@ pub const DATA_PATH: &str = "/var/lib/ottla";
 pub const CONFIG_PATH: &str = "/etc/ottla";
 /// File in [`CONFIG_PATH`].
 pub const CONFIG_FILE: &str = "server.properties";
+/// Where files about the pod itself are mounted.
+pub const POD_PATH: &str = "/etc/ottla-pod";
 /// The StatefulSet, and the PodDisruptionBudget and NetworkPolicy.
 #[must_use]
 pub fn stateful_set(cluster: &str) -> String {

@@ -28,9 +28,6 @@ def test_one_install_gives_three_brokers_in_three_zones_and_a_topic(cluster, rel
 
 
 def test_brokers_know_their_zone(cluster):
-    version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]
-    if int(version["minor"].rstrip("+")) < 35:
-        pytest.skip("Kubernetes puts the zone on pods before they start from 1.35 on")
     info = json.loads(cluster.ottla("cluster", "info", "-o", "json"))
     racks = {str(broker.get("rack")) for broker in info["brokers"]}
     assert len(racks) == len({pod["spec"]["nodeName"] for pod in cluster.pods().values()}), info

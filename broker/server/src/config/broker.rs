@@ -34,6 +34,8 @@ pub struct BrokerConfig {
     pub node_id: BrokerId,
     /// Where it stands (`broker.rack`).
     pub rack: Option<String>,
+    /// File that names the rack, where the settings do not (`ottla.rack.file`).
+    pub rack_file: Option<PathBuf>,
     /// Where it listens; never empty.
     pub listeners: Vec<Endpoint>,
     /// What clients are told, one for each listener that clients may use, in the order of `listeners`.
@@ -90,6 +92,7 @@ impl BrokerConfig {
         Ok(Self {
             node_id: node_id(&settings)?,
             rack: non_empty(settings.get("broker.rack")),
+            rack_file: non_empty(settings.get("ottla.rack.file")).map(PathBuf::from),
             inter_broker_listener: inter_broker_listener(&settings, &advertised_listeners)?,
             log_dirs: log_dirs(&settings)?,
             cluster_id: non_empty(settings.get("ottla.cluster.id")),

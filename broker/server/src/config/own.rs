@@ -103,6 +103,12 @@ pub(crate) const OWN: &[OwnSetting] = &[
         "What a restart permit does about partitions whose only replica is on the broker.",
     ),
     own(
+        "ottla.rack.file",
+        "",
+        Valid::Text,
+        "File that names the rack while the broker starts, if broker.rack does not; the rack is remembered.",
+    ),
+    own(
         "ottla.shutdown.permit.timeout.ms",
         "60000",
         Valid::Between(0, 86_400_000),

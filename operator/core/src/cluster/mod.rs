@@ -149,8 +149,8 @@ fn default_resources() -> ResourceRequirements {
 #[serde(rename_all = "camelCase")]
 pub struct Rack {
     /// Label of a broker's pod that names its rack. `topology.kubernetes.io/zone` is put on pods by Kubernetes from
-    /// 1.35 on; before, the operator copies it from the node, for which it must be allowed to read nodes. A broker that
-    /// starts before that is done has no rack until it restarts.
+    /// 1.35 on; before, the operator copies it from the node, for which it must be allowed to read nodes. A new broker
+    /// waits some seconds for it, and remembers it.
     #[serde(default = "default_topology_key")]
     #[schemars(length(min = 1, max = 317))]
     pub topology_key: String,

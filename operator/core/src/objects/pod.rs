@@ -5,9 +5,10 @@ use crate::config::{Config, Settings};
 use crate::fnv;
 use crate::names;
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    EnvVarSource, HTTPGetAction, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIVolumeFile,
+    DownwardAPIVolumeSource, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+    SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -15,6 +16,10 @@ use kube::ResourceExt;
 
 /// Nobody in particular.
 const USER: i64 = 65532;
+
+/// The volume with what Kubernetes says of the pod, and the file in it that names the rack.
+const POD: &str = "pod";
+const RACK: &str = "rack";
 
 /// What a running broker does not take over. Written field by field, so that the text stays the same.
 #[derive(serde::Serialize)]
@@ -105,8 +110,11 @@ fn container(cluster: &Cluster, image: &str) -> Container {
         read_only: Some(read_only),
         ..VolumeMount::default()
     };
-    let mounts =
+    let mut mounts =
         vec![mount(names::DATA_VOLUME, names::DATA_PATH, false), mount("config", names::CONFIG_PATH, true)];
+    if cluster.spec.rack.is_some() {
+        mounts.push(mount(POD, names::POD_PATH, true));
+    }
     let file = format!("{}/{}", names::CONFIG_PATH, names::CONFIG_FILE);
     Container {
         name: names::CONTAINER.to_owned(),
@@ -154,9 +162,19 @@ fn environment(cluster: &Cluster) -> Vec<EnvVar> {
         },
     ];
     if let Some(rack) = &cluster.spec.rack {
-        environment.push(field("OTTLA_BROKER_RACK", &format!("metadata.labels['{}']", rack.topology_key)));
+        // As a variable if the pod has the label when it is made, else as a file that follows the label.
+        environment.push(field("OTTLA_BROKER_RACK", &rack_field(rack)));
+        environment.push(EnvVar {
+            name: "OTTLA_RACK_FILE".to_owned(),
+            value: Some(format!("{}/{RACK}", names::POD_PATH)),
+            value_from: None,
+        });
     }
     environment
+}
+
+fn rack_field(rack: &Rack) -> String {
+    format!("metadata.labels['{}']", rack.topology_key)
 }
 
 fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
@@ -195,6 +213,17 @@ fn volumes(cluster: &Cluster) -> Vec<Volume> {
         }),
         ..Volume::default()
     }];
+    if let Some(rack) = &cluster.spec.rack {
+        let label = ObjectFieldSelector { field_path: rack_field(rack), api_version: None };
+        let file = DownwardAPIVolumeFile {
+            path: RACK.to_owned(),
+            field_ref: Some(label),
+            ..DownwardAPIVolumeFile::default()
+        };
+        let source =
+            DownwardAPIVolumeSource { items: Some(vec![file]), ..DownwardAPIVolumeSource::default() };
+        volumes.push(Volume { name: POD.to_owned(), downward_api: Some(source), ..Volume::default() });
+    }
     if cluster.spec.storage.ephemeral {
         volumes.push(Volume {
             name: names::DATA_VOLUME.to_owned(),

@@ -101,3 +101,15 @@ fn ephemeral_records_have_no_claim() {
     let volumes = set.template.spec.unwrap().volumes.unwrap();
     assert!(volumes.iter().any(|volume| volume.name == names::DATA_VOLUME && volume.empty_dir.is_some()));
 }
+
+#[test]
+fn a_rack_is_read_from_the_label_when_the_pod_starts_or_soon_after() {
+    let pod = |spec| stateful_set(&cluster(spec), &shape()).spec.unwrap().template.spec.unwrap();
+    let container = &pod(json!({"rack": {"topologyKey": "example.com/row"}})).containers[0];
+    let file = container.env.iter().flatten().find(|one| one.name == "OTTLA_RACK_FILE").unwrap();
+    assert_eq!(file.value.as_deref(), Some("/etc/ottla-pod/rack"));
+    let volumes = pod(json!({"rack": {"topologyKey": "example.com/row"}})).volumes.unwrap();
+    let files = volumes.into_iter().find_map(|volume| volume.downward_api?.items).unwrap();
+    assert_eq!(files[0].field_ref.as_ref().unwrap().field_path, "metadata.labels['example.com/row']");
+    assert!(pod(json!({})).volumes.unwrap().iter().all(|volume| volume.downward_api.is_none()));
+}
