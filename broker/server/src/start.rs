@@ -4,6 +4,8 @@
 //! slow part so that a busy port is told at once, replicas are loaded before the metadata that gives them roles, and
 //! sockets accept only when this broker is registered.
 
+mod metadata;
+
 use crate::broker::Broker;
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
@@ -14,28 +16,22 @@ use crate::cluster::targets::Targets;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
 use crate::http::{HttpServer, HttpState};
-use crate::lifecycle::{self, Identity};
+use crate::lifecycle;
 use crate::logging::{self, Banner, Levels, LoggingError};
-use crate::metadata::node::{self, Node, NodeError};
-use crate::metadata::publisher::{self, Publication, Publisher};
-use crate::metadata::{Controller, Metadata};
+use crate::metadata::Metadata;
+use crate::metadata::node::NodeError;
 use crate::metrics::{Metrics, MetricsOptions};
 use crate::net::{BindError, BoundListener, Server};
 use crate::peers::wire::Hello;
 use crate::peers::{Peers, greet};
-use crate::replicas::apply::ReplicaApplier;
-use crate::replicas::{Outbox, Replicas};
+use crate::replicas::Replicas;
 use crate::replicator::Replicator;
-use crate::{background, founding, groups, health, rack, rules};
-use bytes::Bytes;
+use crate::{background, groups, health, rack};
 use ottla_core::fetch_session::{self, Cache};
-use ottla_core::metadata::{Image, ImageDelta, NodeId};
-use ottla_core::quorum::{Config as QuorumConfig, Quorum, SNAPSHOT_AFTER_BYTES};
-use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs, MetadataLog};
-use ottla_types::{BrokerId, DirectoryId};
-use std::sync::{Arc, mpsc};
+use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs};
+use ottla_types::BrokerId;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Fetch sessions of all clients together, in partitions.
 const SESSION_PARTITIONS: usize = 1_000_000;
@@ -152,7 +148,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
     let replicas = Arc::new(Replicas::default());
     let (outbox, inbox) = background::channels();
     let replicator = Replicator::new(&config, clock, replicas.clone(), cluster.clone());
-    let parts = ForMetadata {
+    let parts = metadata::ForMetadata {
         config: &config,
         clock,
         dirs: &dirs,
@@ -162,7 +158,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         replicator: &replicator,
         peers: (!targets.is_empty()).then(|| peers.clone()),
     };
-    let node = start_metadata(&parts, &beginning).await?;
+    let node = metadata::start(&parts, &beginning).await?;
     cluster.attach(node.metadata.clone());
     cluster.standing.settle();
     tokio::spawn(report_broken(broken, cluster.clone(), node.metadata.clone()));
@@ -264,154 +260,6 @@ fn open_dirs(config: &BrokerConfig, beginning: &Beginning) -> Result<LogDirs, Di
         boot_id: boot_id.trim().to_owned(),
     };
     LogDirs::open(Arc::new(FsDisk), &options)
-}
-
-struct MetadataParts {
-    metadata: Arc<Metadata>,
-    identity: Identity,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    failed: tokio::sync::oneshot::Receiver<NodeError>,
-}
-
-/// What the metadata node is made with.
-struct ForMetadata<'a> {
-    config: &'a Arc<BrokerConfig>,
-    clock: Clock,
-    dirs: &'a Arc<LogDirs>,
-    replicas: &'a Arc<Replicas>,
-    metrics: &'a Arc<Metrics>,
-    outbox: &'a Outbox,
-    replicator: &'a Arc<Replicator>,
-    /// None for a broker that is configured to be alone.
-    peers: Option<Arc<Peers>>,
-}
-
-async fn start_metadata(parts: &ForMetadata<'_>, beginning: &Beginning) -> Result<MetadataParts, StartError> {
-    let ForMetadata { config, dirs, replicas, metrics, outbox, replicator, .. } = *parts;
-    let (clock, peers) = (parts.clock, &parts.peers);
-    let (log_dir, trust_written) =
-        dirs.metadata_dir().ok_or(StartError::Node("no data directory".to_owned()))?;
-    let directory = dirs.directory_ids().first().copied().unwrap_or(DirectoryId::ZERO);
-    let me = NodeId::new(config.node_id, directory);
-    let (mut log, found) = MetadataLog::open(log_dir, trust_written, clock.wall_ms())?;
-    let founds = matches!(beginning, Beginning::Alone | Beginning::Founds(_));
-    let recovered = founding::recovered(found, me, dirs.cluster_id(), &mut log, (founds, clock))?;
-    let image = match recovered.image().map_err(|error| StartError::Snapshot(error.to_string()))? {
-        None => Image::default(),
-        Some((index, members, data)) => {
-            let mut image =
-                Image::from_snapshot(data).map_err(|error| StartError::Snapshot(error.to_string()))?;
-            image.set_membership(members);
-            image.set_offset(index);
-            image
-        }
-    };
-    load_replicas(config, clock, dirs, &image);
-    let quorum_config = quorum_config(config, me);
-    let tick_ms = quorum_config.tick_ms;
-    let quorum = Quorum::start(quorum_config, recovered)?;
-    let (leader, watch_leader) = watch::channel(Controller::default());
-    let (events, event_receiver) = mpsc::channel();
-    let metadata = Metadata::new(config.node_id, watch_leader, events, peers.clone());
-    let (mut publisher, publications) = Publisher::new();
-    if image.offset() > 0 {
-        // What the snapshot holds does not come again.
-        let delta = ImageDelta::everything(&image);
-        publisher.publish(Publication { image: image.clone(), delta, replies: Vec::new() });
-    }
-    let identity = Identity::new(dirs, directory, config);
-    let applier = ReplicaApplier::new(
-        (config.clone(), identity.incarnation_id()),
-        clock,
-        dirs.clone(),
-        replicas.clone(),
-        metrics.clone(),
-        (outbox.clone(), replicator.clone()),
-    );
-    let mut transport = PeerTransport { peers: peers.clone() };
-    node::Transport::learn(&mut transport, &image);
-    let node = Node {
-        quorum,
-        log,
-        image,
-        rules: rules::of(config),
-        clock,
-        transport: Box::new(transport),
-        publisher,
-        leader,
-        tick_ms,
-    };
-    let (report, failed) = tokio::sync::oneshot::channel();
-    let run_node = move || {
-        if let Err(error) = node::run(node, &event_receiver) {
-            tracing::error!(%error, "the metadata node cannot go on");
-            let _ = report.send(error);
-        }
-    };
-    let published = metadata.clone();
-    let run_publisher = move || publisher::run(&publications, &published, applier);
-    let threads = vec![
-        std::thread::Builder::new().name("ottla-metadata".to_owned()).spawn(run_node)?,
-        std::thread::Builder::new().name("ottla-publisher".to_owned()).spawn(run_publisher)?,
-    ];
-    Ok(MetadataParts { metadata, identity, threads, failed })
-}
-
-/// What the settings say of the metadata quorum. Snapshots: never more than is worth holding in memory. Times: Kafka's
-/// defaults are not ours, so they count where they are set.
-fn quorum_config(config: &BrokerConfig, me: NodeId) -> QuorumConfig {
-    let wanted = config.settings.count("metadata.log.max.record.bytes.between.snapshots");
-    let set = |key| config.settings.explicit_value(key).map(|_| config.settings.count(key));
-    QuorumConfig {
-        snapshot_after_bytes: usize::try_from(wanted).unwrap_or(usize::MAX).min(SNAPSHOT_AFTER_BYTES),
-        ..QuorumConfig::new(me, rand::random()).with_times(
-            set("controller.quorum.fetch.timeout.ms"),
-            set("controller.quorum.election.timeout.ms"),
-        )
-    }
-}
-
-/// Messages of the quorum over the connections to the peers, if there are any.
-struct PeerTransport {
-    peers: Option<Arc<Peers>>,
-}
-
-impl node::Transport for PeerTransport {
-    fn send(&mut self, to: NodeId, message: Bytes) {
-        if let Some(peers) = &self.peers {
-            peers.send_quorum(to, &message);
-        }
-    }
-
-    fn learn(&mut self, image: &Image) {
-        if let Some(peers) = &self.peers {
-            peers.learn(image);
-        }
-    }
-
-    fn is_down(&self, peer: BrokerId) -> bool {
-        self.peers.as_ref().is_some_and(|peers| peers.is_down(peer))
-    }
-}
-
-fn load_replicas(config: &BrokerConfig, clock: Clock, dirs: &LogDirs, image: &Image) {
-    use crate::topic_settings::TopicSettings;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * 2;
-    let settings_of = |partition: &ottla_types::TopicPartition, _: Option<ottla_types::TopicId>| {
-        TopicSettings::resolve(image, &partition.topic, config.node_id, config).log
-    };
-    let report = dirs.load(threads, clock.wall_ms(), &settings_of);
-    if report.logs + report.failed.len() > 0 {
-        tracing::info!(
-            logs = report.logs,
-            failed = report.failed.len(),
-            verified_bytes = report.verified_bytes,
-            walked_bytes = report.walked_bytes,
-            truncated_bytes = report.truncated_bytes,
-            ms = clock.now_ms(),
-            "logs loaded"
-        );
-    }
 }
 
 impl Running {
