@@ -110,7 +110,8 @@ impl Compression {
     }
 
     /// Compresses `bytes` behind `reserve` zero bytes. `level` out of the codec's range is moved into it; `None` is
-    /// Kafka's default (gzip 6, zstd 3). Snappy has no levels, and of LZ4 only the fast one is here.
+    /// Kafka's default (gzip 6, zstd 3, lz4 9, which is the fast compressor there and here; others are the high one's).
+    /// Snappy has no levels.
     ///
     /// # Errors
     /// [`CompressionError::Failed`] if the codec has no memory.
@@ -129,7 +130,7 @@ impl Compression {
             }
             Self::Gzip => gzip::compress(bytes, level, &mut out),
             Self::Snappy => snappy::compress(bytes, &mut out),
-            Self::Lz4 => lz4::compress(bytes, &mut out),
+            Self::Lz4 => lz4::compress(bytes, level, &mut out),
             Self::Zstd => zstd::compress(bytes, level, &mut out),
         };
         done.map_err(|error| CompressionError::Failed { codec: self.name(), reason: error.to_string() })?;
