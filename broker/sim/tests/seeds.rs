@@ -25,7 +25,7 @@ fn nothing_breaks_in_these_seeds() {
 }
 
 #[test]
-#[ignore = "what it finds depends on the moment: run it with `-- --ignored`, or longer with the command above"]
+#[ignore = "what it finds depends on the moment: `tests/run seeds`, or longer with the command above"]
 fn nothing_breaks_in_seeds_of_the_moment() {
     let began = Instant::now();
     let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
