@@ -16,7 +16,8 @@ def test_three_to_five_and_back_under_load(cluster, load):
     cluster.change(replicas=5)
     cluster.wait_settled(5, 180)
     held = [broker["replicas"] for broker in cluster.status()["brokers"]]
-    assert max(held) - min(held) <= 1, f"replicas are spread over the new brokers: {held}"
+    # Of three zones one has a single broker, which holds a replica of every partition; those of the others hold half each.
+    assert min(held) >= max(held) // 2, f"replicas are spread over the new brokers: {held}"
     load.more()
     # A change of mind in the middle of the drain.
     cluster.namespace.run("scale", "cluster", cluster.name, "--replicas=3")
