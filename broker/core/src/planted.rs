@@ -54,6 +54,8 @@ pub enum Bug {
     AnswerBeforeMetadataIsCommitted,
     /// A permit is given without a look at the partitions.
     ForgetMinInsync,
+    /// A batch behind one that was refused for a moment is told that it is out of sequence.
+    ForgetRefusedBatches,
 }
 
 #[cfg(feature = "planted")]

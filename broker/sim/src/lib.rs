@@ -42,7 +42,7 @@ pub const PLANTED: [(Bug, u64, u64); 13] = [
 ];
 
 /// Mistakes that need an accident that does not happen in every hundred seeds, or that something else makes up for.
-pub const ELUSIVE: [(Bug, u64); 11] = [
+pub const ELUSIVE: [(Bug, u64); 12] = [
     (Bug::JoinIsrTooEarly, 0),
     (Bug::ForgetLeaderEpoch, 5),
     (Bug::ExpandAfterTheAnswer, 5),
@@ -54,6 +54,7 @@ pub const ELUSIVE: [(Bug, u64); 11] = [
     (Bug::AnswerGroupsBeforeReplication, 6),
     (Bug::ForgetGeneration, 6),
     (Bug::AnswerBeforeMetadataIsCommitted, 9),
+    (Bug::ForgetRefusedBatches, 5),
 ];
 
 /// The first of `seeds` seeds of a corner that finds a mistake made on purpose, with what it found; the first number says

@@ -62,17 +62,16 @@ impl Scenario {
         let corner = seed % CORNERS;
         let flush = flush_of(corner, &mut random);
         let brokers = if corner == 7 || random.chance_ppm(250_000) { 5 } else { 3 };
-        let mut producers = vec![
-            ProducerConfig { acks: -1, idempotent: true, pause_us: (2_000, 60_000) },
-            ProducerConfig { acks: -1, idempotent: true, pause_us: (10_000, 200_000) },
-        ];
+        let producer =
+            |acks, idempotent, pause_us| ProducerConfig { acks, idempotent, pause_us, in_order: false };
+        let mut producers = vec![producer(-1, true, (2_000, 60_000)), producer(-1, true, (10_000, 200_000))];
         for acks in [-1, 1, 0] {
             if random.chance_ppm(400_000) {
-                producers.push(ProducerConfig { acks, idempotent: false, pause_us: (10_000, 300_000) });
+                producers.push(producer(acks, false, (10_000, 300_000)));
             }
         }
         let has_groups = corner == 6 || random.chance_ppm(300_000);
-        Self {
+        let scenario = Self {
             seed,
             brokers,
             start_us: if corner == 7 && random.chance_ppm(500_000) { 8_000_000 } else { 50_000 },
@@ -87,7 +86,14 @@ impl Scenario {
             faults: faults_of(corner, flush, &mut random),
             safety_us: 30_000_000,
             liveness_us: 40_000_000,
-        }
+        };
+        scenario.with_order()
+    }
+
+    fn with_order(mut self) -> Self {
+        let in_order = !self.faults.kinds.contains(&Fault::RoughNetwork);
+        self.producers.iter_mut().for_each(|producer| producer.in_order = in_order);
+        self
     }
 
     /// The same without faults.

@@ -25,6 +25,8 @@ pub struct ProducerConfig {
     pub idempotent: bool,
     /// From one batch to the next, microseconds.
     pub pause_us: (u64, u64),
+    /// What it sends arrives in its order, as over a real connection: the network is not rough.
+    pub in_order: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +234,10 @@ impl Producer {
         let Some(lane) = self.lanes.get_mut(&partition) else { return };
         let is_first = lane.queue.front().is_some_and(|first| first.sent == Some(number));
         lane.out_of_order += u32::from(is_first);
+        if self.config.in_order && !is_first {
+            // librdkafka begins anew with another epoch, in all partitions, and doubles what waits in the others.
+            cx.broken.push(format!("producer {}: a batch behind another one is out of sequence", self.id));
+        }
         if lane.out_of_order > LOST_AFTER {
             let id = self.id;
             cx.broken.push(format!("producer {id} is answered {code} again and again: its records are gone"));

@@ -6,6 +6,7 @@ use crate::message::{Answer, Body, Metadata, PartitionMetadata, TopicMetadata};
 use crate::trace::Address;
 use bytes::Bytes;
 use ottla_core::metadata::TopicImage;
+use ottla_core::planted::{self, Bug};
 use ottla_core::replication::{AckState, AppendRefused, Leader};
 use ottla_records::RecordBatch;
 use ottla_types::{ErrorCode, Offset, TopicIdPartition};
@@ -74,7 +75,9 @@ impl Process {
         let leader = match may_append(&mut replica.role, acks) {
             Ok(leader) => leader,
             Err(code) => {
-                replica.log.note_refused(&batch.header, code, cx.wall_ms());
+                if !planted::is(Bug::ForgetRefusedBatches) {
+                    replica.log.note_refused(&batch.header, code, cx.wall_ms());
+                }
                 return Err(code);
             }
         };
