@@ -1,7 +1,10 @@
 //! Metrics of the operator, among them what nobody else tells: why a roll waits, what is left of a drain, how long a
 //! spec takes to become true, and when records were last at risk.
 
+mod process;
+
 use ottla_operator_core::plan::Wait;
+use process::Process;
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -31,6 +34,7 @@ pub struct Metrics {
     drain_partitions: IntGaugeVec,
     drain_bytes: IntGaugeVec,
     since_unsafe: GaugeVec,
+    process: Process,
     ready: Mutex<Counts>,
 }
 
@@ -106,6 +110,7 @@ impl Metrics {
                 ),
                 &OF_CLUSTER,
             )?,
+            process: Process::new(&registry)?,
             ready: Mutex::default(),
             registry,
         };
@@ -214,6 +219,7 @@ impl Metrics {
     /// All of them, in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> String {
+        self.process.look();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
