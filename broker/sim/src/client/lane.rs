@@ -1,6 +1,7 @@
 //! What a producer has for one partition: batches in order, some of them on their way.
 
 use crate::oracle::Value;
+use crate::trace::Address;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -14,6 +15,10 @@ pub(super) struct Batch {
     pub bytes: Bytes,
     /// The request it is on its way with.
     pub sent: Option<u64>,
+    /// Where it went last.
+    pub to: Option<Address>,
+    /// Batches behind it that were acknowledged before it.
+    pub passed_by: usize,
 }
 
 /// The batches for one partition.
@@ -48,7 +53,19 @@ impl Lane {
         }
         // Those on their way are the first, as nothing is sent past one that failed.
         let most = if self.is_known { IN_FLIGHT } else { 1 };
+        // A broker knows the last five batches again: the first may be one of them, if its answer was lost. Where the
+        // network reorders what is sent, no more may pass it.
+        let passed_by = self.queue.front().map_or(0, |first| first.passed_by);
+        let most = most.saturating_sub(passed_by).max(1);
         in_flight..self.queue.len().min(most).max(in_flight)
+    }
+
+    /// Is the request's batch behind others, all of which went the same way before it?
+    pub fn follows_its_like(&self, number: u64) -> bool {
+        let Some(index) = self.queue.iter().position(|batch| batch.sent == Some(number)) else {
+            return false;
+        };
+        index > 0 && self.queue.iter().take(index).all(|before| before.to == self.queue[index].to)
     }
 
     /// The request is over without success.
@@ -64,8 +81,9 @@ impl Lane {
         self.out_of_order = 0;
         self.is_known = true;
         let index = self.queue.iter().position(|batch| batch.sent == Some(number))?;
-        // Answers come in order: those to the ones before are lost. A broker knows the last five batches again.
+        // Answers come in order: those to the ones before are lost.
         self.holds |= index > 0;
+        self.queue.iter_mut().take(index).for_each(|batch| batch.passed_by += 1);
         self.queue.remove(index)
     }
 }
@@ -75,7 +93,7 @@ mod tests {
     use super::*;
 
     fn lane(batches: usize) -> Lane {
-        let batch = || Batch { values: Vec::new(), bytes: Bytes::new(), sent: None };
+        let batch = || Batch { values: Vec::new(), bytes: Bytes::new(), sent: None, to: None, passed_by: 0 };
         Lane { queue: (0..batches).map(|_| batch()).collect(), is_known: true, ..Lane::default() }
     }
 
@@ -102,6 +120,16 @@ mod tests {
         assert!(lane.acknowledged(1).is_some());
         assert!(lane.sendable().is_empty());
         lane.failed(3);
+        assert_eq!(lane.sendable(), 0..2);
+    }
+
+    #[test]
+    fn a_batch_is_not_passed_by_more_than_a_broker_remembers() {
+        let mut lane = lane(9);
+        send(&mut lane, 1);
+        (2..5).for_each(|number| assert!(lane.acknowledged(number).is_some()));
+        lane.failed(1);
+        lane.failed(5);
         assert_eq!(lane.sendable(), 0..2);
     }
 }

@@ -111,7 +111,7 @@ impl Producer {
         let producer = self.config.idempotent.then_some((i64::from(self.id), 0, lane.next_sequence));
         lane.next_sequence += i32::try_from(count).unwrap_or(0);
         let bytes = batch(&values, producer, crate::node::wall_ms(cx.now_us / 1_000));
-        lane.queue.push_back(Batch { values, bytes, sent: None });
+        lane.queue.push_back(Batch { values, bytes, sent: None, to: None, passed_by: 0 });
     }
 
     /// Sends what may be sent, and asks for leaders that are not known.
@@ -139,6 +139,7 @@ impl Producer {
                     [i64::from(partition.partition), index as i64, i64::from(batch.values[0].sequence)];
                 cx.trace("p{}: sends batch {} in its queue, which begins with value {}", &numbers);
                 batch.sent = Some(self.questions.ask(cx, to, request, 2_000_000, purpose));
+                batch.to = Some(to);
             }
             if self.config.acks == 0 {
                 lane.queue.clear();
@@ -234,7 +235,7 @@ impl Producer {
         let Some(lane) = self.lanes.get_mut(&partition) else { return };
         let is_first = lane.queue.front().is_some_and(|first| first.sent == Some(number));
         lane.out_of_order += u32::from(is_first);
-        if self.config.in_order && !is_first {
+        if self.config.in_order && lane.follows_its_like(number) {
             // librdkafka begins anew with another epoch, in all partitions, and doubles what waits in the others.
             cx.broken.push(format!("producer {}: a batch behind another one is out of sequence", self.id));
         }

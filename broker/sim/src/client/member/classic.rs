@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub(super) enum Stage {
     /// It must join.
     Out,
-    /// It joined; the leader has everybody's partitions here.
-    Joined(Vec<(Arc<str>, Bytes)>),
+    /// It joined; the leader has everybody's partitions here, and knows how many there are in all.
+    Joined(Vec<(Arc<str>, Bytes)>, usize),
     /// It has its partitions; the leader knows how many there are in all.
     Stable(Option<usize>),
 }
@@ -28,7 +28,7 @@ impl Member {
                 GroupQuestion::Join
             }
             Stage::Out => GroupQuestion::Join,
-            Stage::Joined(assignments) => GroupQuestion::Sync(assignments.clone()),
+            Stage::Joined(assignments, _) => GroupQuestion::Sync(assignments.clone()),
             Stage::Stable(_) => GroupQuestion::Heartbeat,
         }
     }
@@ -48,7 +48,7 @@ impl Member {
         let members: Vec<Arc<str>> =
             reply.members.iter().map(|member| Arc::clone(&member.member_id)).collect();
         let count = self.routes.topic(TOPIC).map_or(0, |topic| topic.partitions.len());
-        self.classic = Stage::Joined(shares(&members, count));
+        self.classic = Stage::Joined(shares(&members, count), count);
         self.next_beat_us = cx.now_us;
     }
 
@@ -56,9 +56,11 @@ impl Member {
         if reply.error != ErrorCode::None {
             return self.failed(cx, super::Purpose::Coordinate(0), Some(reply.error));
         }
-        let leads = matches!(&self.classic, Stage::Joined(assignments) if !assignments.is_empty());
-        let count = self.routes.topic(TOPIC).map_or(0, |topic| topic.partitions.len());
-        self.classic = Stage::Stable(leads.then_some(count));
+        let shared = match &self.classic {
+            Stage::Joined(assignments, count) if !assignments.is_empty() => Some(*count),
+            _ => None,
+        };
+        self.classic = Stage::Stable(shared);
         let partitions = read_share(&reply.assignment);
         debug_assert!(topic_partition(&self.routes, 0).is_some(), "a member knows the topic before it joins");
         self.own(cx, sent_us, &partitions);

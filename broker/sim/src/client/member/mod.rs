@@ -22,6 +22,8 @@ const TIMEOUT_US: u64 = 1_000_000;
 const BEAT_US: u64 = 400_000;
 /// From one commit to the next.
 const COMMIT_US: u64 = 250_000;
+/// `metadata.max.age.ms`: nobody tells a client of new partitions.
+const METADATA_AGE_US: u64 = 5_000_000;
 /// A member that hears nothing for so long gives everything up, as clients do.
 const SESSION_US: u64 = 4_000_000;
 
@@ -70,6 +72,7 @@ pub struct Member {
     questions: Questions<Purpose>,
     next_beat_us: u64,
     next_commit_us: u64,
+    metadata_due_us: u64,
     /// It is away until then.
     away_until_us: u64,
     /// When the last request was sent that the coordinator has answered well.
@@ -93,6 +96,7 @@ impl Member {
             questions: Questions::of_client(id),
             next_beat_us: 0,
             next_commit_us: 0,
+            metadata_due_us: METADATA_AGE_US,
             away_until_us: 0,
             heard_us: 0,
             lives: 0,
@@ -147,6 +151,10 @@ impl Member {
         }
         if !self.owned.is_empty() && cx.now_us > self.heard_us + SESSION_US {
             self.give_up_all(cx);
+        }
+        if cx.now_us >= self.metadata_due_us {
+            self.metadata_due_us = cx.now_us + METADATA_AGE_US;
+            self.ask_metadata(cx);
         }
         let Some(coordinator) = self.coordinator() else { return self.ask_metadata(cx) };
         let coordinates = self.questions.any(|purpose| matches!(purpose, Purpose::Coordinate(_)));
