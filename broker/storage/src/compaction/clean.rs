@@ -2,7 +2,7 @@
 
 use super::fate::Rules;
 use super::filter::{Counts, Filter, Kept, decoded, read_marker, unreadable};
-use super::key_map::{HashKey, KeyMap, Room, TOGETHER};
+use super::key_map::{HashKey, KeyMap, Room};
 use super::output::{Output, discard};
 use super::reader::BatchReader;
 use super::transactions::Transactions;
@@ -231,17 +231,16 @@ fn note_keys(
         }
     } else if !transactions.see_batch(header) {
         let records = decoded(header, bytes)?;
-        let mut records = RecordRefs::new(&records, header.record_count).peekable();
-        let mut keys = Vec::with_capacity(TOGETHER);
-        while records.peek().is_some() {
-            for record in records.by_ref().take(TOGETHER) {
-                let record = record?;
+        let mut records = RecordRefs::new(&records, header.record_count);
+        let mut some = Vec::new();
+        while map.take_some(&mut records, &mut some)? {
+            for (record, key) in some.drain(..) {
                 let offset = header.base_offset + i64::from(record.offset_delta);
-                keys.extend(record.key.filter(|_| offset >= from).map(|key| (map.hash(key), offset)));
-            }
-            map.bring_near(keys.iter().map(|(key, _)| *key));
-            if !keys.drain(..).all(|(key, offset)| map.put(key, offset)) {
-                return Ok(false);
+                if let Some(key) = key.filter(|_| offset >= from)
+                    && !map.put(key, offset)
+                {
+                    return Ok(false);
+                }
             }
         }
     }

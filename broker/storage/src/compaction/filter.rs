@@ -1,7 +1,6 @@
 //! What becomes of one batch: copied, rewritten with fewer records, emptied or left out.
 
 use super::fate::Rules;
-use super::key_map::TOGETHER;
 use super::transactions::{Ended, Transactions};
 use super::{CleanError, MAX_DECOMPRESSED_BYTES};
 use crate::index::AbortedEntry;
@@ -64,14 +63,9 @@ impl Filter<'_> {
         let records = decoded(header, bytes)?;
         let mut kept: Vec<RecordRef<'_>> = Vec::new();
         let mut has_tombstone = false;
-        let mut records = RecordRefs::new(&records, header.record_count).peekable();
-        let mut some = Vec::with_capacity(TOGETHER);
-        while records.peek().is_some() {
-            for record in records.by_ref().take(TOGETHER) {
-                let record = record?;
-                some.push((record, record.key.map(|key| self.rules.latest.hash(key))));
-            }
-            self.rules.latest.bring_near(some.iter().filter_map(|(_, key)| *key));
+        let mut records = RecordRefs::new(&records, header.record_count);
+        let mut some = Vec::new();
+        while self.rules.latest.take_some(&mut records, &mut some)? {
             for (record, key) in some.drain(..) {
                 let stays = if header.is_control() {
                     !(is_useless && may_go)

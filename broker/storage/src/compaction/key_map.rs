@@ -6,6 +6,7 @@
 //!
 //! When the map is full the pass ends there, and the next one goes on: the memory bounds the pass, never the log.
 
+use ottla_records::{BatchError, RecordRef, RecordRefs};
 use ottla_types::Offset;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
@@ -23,7 +24,7 @@ const LEAST_SHARDED_BYTES: usize = 1 << 20;
 pub type HashKey = (u64, u64);
 
 /// Keys that are looked up together: their slots come from memory at the same time, not one after the other.
-pub(crate) const TOGETHER: usize = 32;
+const TOGETHER: usize = 32;
 
 /// What is kept of a key: three words of its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +97,29 @@ impl KeyMap {
         HashedKey([(hash.h1 >> 32) as u32, hash.h1 as u32, hash.h2 as u32])
     }
 
-    /// Reads the slots of keys that are about to be looked up: most of the time of a look-up is waiting for memory,
-    /// and reads that do not depend on each other wait at the same time.
-    pub(crate) fn bring_near(&self, keys: impl Iterator<Item = HashedKey>) {
-        let read = |seen: u32, HashedKey(words): HashedKey| {
+    /// Takes the next records into `some`, with what this map knows their keys as; false if none are left. Their slots
+    /// are read already: most of the time of a look-up is waiting for memory, and reads that do not depend on each
+    /// other wait at the same time.
+    ///
+    /// # Errors
+    /// If a record cannot be read.
+    pub(crate) fn take_some<'a>(
+        &self,
+        records: &mut RecordRefs<'a>,
+        some: &mut Vec<(RecordRef<'a>, Option<HashedKey>)>,
+    ) -> Result<bool, BatchError> {
+        some.clear();
+        let mut seen = 0;
+        for record in records.by_ref().take(TOGETHER) {
+            let record = record?;
+            some.push((record, record.key.map(|key| self.hash(key))));
+        }
+        for HashedKey(words) in some.iter().filter_map(|(_, key)| *key) {
             let shard = &self.shards[shard_of(words, self.shards.len())];
-            seen ^ shard.slots[shard.place(words)][3]
-        };
-        std::hint::black_box(keys.fold(0, read));
+            seen ^= shard.slots[shard.place(words)][3];
+        }
+        std::hint::black_box(seen);
+        Ok(!some.is_empty())
     }
 
     /// Notes a key's record; records come in the order of their offsets. False if there is no room: nothing was noted.
