@@ -3,7 +3,6 @@
 import contextlib
 import time
 
-from harness import schema
 from harness.cluster import Cluster
 from harness.waiting import eventually
 from harness.wire import Wire, create_topic
@@ -49,8 +48,6 @@ def memory(cluster):
 def start(system, options):
     """From nothing to the first acknowledged record; memory of three idle brokers."""
     cluster = new(system)
-    # The first question would read the schemas while the clock runs.
-    schema.key_of("Metadata")
     begin = time.monotonic()
     try:
         for broker in cluster.brokers.values():
