@@ -33,6 +33,12 @@ impl LeaderEpochCache {
         self.entries.last().map(|entry| entry.0)
     }
 
+    /// Whether the record at `offset` is the first of the newest epoch.
+    #[must_use]
+    pub fn latest_begins_at(&self, offset: Offset) -> bool {
+        self.entries.last().is_some_and(|last| last.1 == offset)
+    }
+
     /// Notes that `epoch` starts at `start_offset`; returns true if that was news. An epoch that is already there keeps
     /// its start; epochs that would start at or after the new one never got a record and go.
     pub fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> bool {

@@ -8,10 +8,20 @@ use ottla_types::{LeaderEpoch, Offset};
 use std::path::Path;
 use std::sync::Arc;
 
-const TRUSTED: Recovery =
-    Recovery { recovery_point: 0, log_start_offset: 0, trust_written: true, clean: false };
-const UNTRUSTED: Recovery =
-    Recovery { recovery_point: 0, log_start_offset: 0, trust_written: false, clean: false };
+const TRUSTED: Recovery = Recovery {
+    recovery_point: 0,
+    log_start_offset: 0,
+    trust_written: true,
+    clean: false,
+    has_segments: false,
+};
+const UNTRUSTED: Recovery = Recovery {
+    recovery_point: 0,
+    log_start_offset: 0,
+    trust_written: false,
+    clean: false,
+    has_segments: false,
+};
 
 fn batch(records: usize, value_bytes: usize, timestamp: i64) -> RecordBatch {
     let mut builder = RecordBatchBuilder::new(BuilderOptions::default());
@@ -320,4 +330,18 @@ fn a_lost_sector_that_reaches_into_a_whole_batch_is_a_torn_end() {
         Log::open(Arc::new(FsDisk), &path, Arc::new(LogConfig::default()), UNTRUSTED, 1_000).unwrap();
     assert_eq!((log.log_end_offset(), report.truncated_bytes), (kept, bytes.len() as u64 - lost_from));
     assert_eq!(offsets(&mut log, 0, 700), (0..kept).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_epoch_is_written_with_its_first_batch_and_not_before() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("t-0");
+    let checkpoint = || std::fs::read_to_string(dir.join("leader-epoch-checkpoint")).unwrap_or_default();
+    let mut log = open(&dir, &small_config(), UNTRUSTED);
+    log.append_as_leader(&[batch(3, 10, 1)], LeaderEpoch(1), 1).unwrap();
+    log.begin_epoch(LeaderEpoch(4)).unwrap();
+    assert_eq!(checkpoint(), "0\n1\n1 0\n");
+    assert_eq!(log.end_offset_for_epoch(LeaderEpoch(4)), Some((LeaderEpoch(4), 3)));
+    log.append_as_leader(&[batch(2, 10, 1)], LeaderEpoch(4), 1).unwrap();
+    assert_eq!(checkpoint(), "0\n2\n1 0\n4 3\n");
 }

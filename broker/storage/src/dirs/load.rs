@@ -174,14 +174,12 @@ impl LogDirs {
     ) {
         let Candidate { dir, path, partition } = candidate;
         let topic_id = Log::read_topic_id(&*self.disk, path).unwrap_or_default();
-        let recovery = self.dirs[*dir].recovery_of(partition);
+        let was_made = topic_id.is_some_and(|id| self.made.lock().contains((id, partition.partition)));
+        let mut recovery = self.dirs[*dir].recovery_of(partition);
+        recovery.has_segments = was_made && recovery.trust_written;
         let log_dir = Arc::clone(&self.dirs[*dir].log_dir);
         let config = config_of(partition, topic_id);
-        let opened = match self.check_files(candidate, topic_id) {
-            Ok(()) => Log::open_in(log_dir, path.clone(), partition.clone(), config, recovery, now),
-            Err(error) => Err(error),
-        };
-        match opened {
+        match Log::open_in(log_dir, path.clone(), partition.clone(), config, recovery, now) {
             Ok((log, one)) => {
                 let hosted = HostedLog { log: Arc::new(Mutex::new(log)), topic_id, dir: *dir };
                 self.hosted.write().insert(partition.clone(), hosted);
@@ -202,26 +200,6 @@ impl LogDirs {
     }
 }
 
-impl LogDirs {
-    /// A log begins with a segment and keeps at least one: a directory without any has lost them.
-    fn check_files(&self, candidate: &Candidate, topic_id: Option<TopicId>) -> Result<(), OpenError> {
-        let Candidate { dir, path, partition } = candidate;
-        let was_made = topic_id.is_some_and(|id| self.made.lock().contains((id, partition.partition)));
-        if !was_made || !self.dirs[*dir].trust_written {
-            return Ok(());
-        }
-        let entries = self.disk.list(path).during("list", path)?;
-        if entries.iter().any(|entry| names::segment_offset(&entry.name, names::LOG).is_some()) {
-            return Ok(());
-        }
-        Err(OpenError::Corrupt {
-            path: path.clone(),
-            position: 0,
-            reason: "its segments are missing".to_owned(),
-        })
-    }
-}
-
 impl LoadReport {
     fn add(&mut self, one: &RecoveryReport) {
         self.logs += 1;
@@ -238,6 +216,7 @@ impl Dir {
             log_start_offset: self.log_starts.lock().get(partition).copied().unwrap_or(0),
             trust_written: self.trust_written,
             clean: self.clean,
+            has_segments: false,
         }
     }
 }

@@ -257,7 +257,8 @@ impl Log {
         for (header, batch) in headers.iter().zip(batches) {
             let summary = BatchSummary::from(header);
             flush_due |= self.active_mut().1.index_batch(position, &summary, interval_bytes);
-            self.epochs_dirty |= self.epochs.assign(summary.leader_epoch, summary.base_offset);
+            self.epochs.assign(summary.leader_epoch, summary.base_offset);
+            self.epochs_dirty |= self.epochs.latest_begins_at(summary.base_offset);
             self.apply_to_producers(&summary, batch);
             position += summary.total_bytes as u64;
             self.log_end_offset = summary.next_offset();

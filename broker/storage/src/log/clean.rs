@@ -4,7 +4,7 @@ use super::Log;
 use crate::batch_scan::{BatchScan, Step};
 use crate::compaction::{CleanError, Facts, LastBatch, SUFFIXES, Sealed, Sizes, Standing};
 use crate::config::LogConfig;
-use crate::disk::Disk;
+use crate::disk::{DirEntry, Disk};
 use crate::entry_file::EntryFile;
 use crate::error::{DiskError, IoContext, LogError, OpenError};
 use crate::index::AbortedEntry;
@@ -243,16 +243,18 @@ impl Log {
         }
     }
 
-    /// Ends the replacing of segments that a crash cut short. Removes what it had not finished.
-    pub(super) fn finish_swaps(&self) -> Result<(), OpenError> {
+    /// Ends the replacing of segments that a crash cut short. Removes what it had not finished. Returns the files of the
+    /// directory, as they are then.
+    pub(super) fn finish_swaps(&self) -> Result<Vec<DirEntry>, OpenError> {
         let disk = &**self.log_dir.disk();
-        let names: Vec<String> =
-            disk.list(&self.dir).during("list", &self.dir)?.into_iter().map(|entry| entry.name).collect();
-        let with_ending =
-            |ending: &'static str| names.iter().filter(move |name| name.strip_suffix(ending).is_some());
-        if with_ending(names::CLEANED).chain(with_ending(names::SWAP)).next().is_none() {
-            return Ok(());
+        let entries = disk.list(&self.dir).during("list", &self.dir)?;
+        let is_cut_short =
+            |name: &str| [names::CLEANED, names::SWAP].iter().any(|ending| name.ends_with(ending));
+        if !entries.iter().any(|entry| is_cut_short(&entry.name)) {
+            return Ok(entries);
         }
+        let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+        let with_ending = |ending: &'static str| names.iter().filter(move |name| name.ends_with(ending));
         for name in with_ending(names::CLEANED) {
             remove(disk, &self.dir.join(name))?;
         }
@@ -269,7 +271,7 @@ impl Log {
             remove(disk, &self.dir.join(&entry.name))?;
         }
         disk.sync_dir(&self.dir).during("sync", &self.dir)?;
-        Ok(())
+        Ok(disk.list(&self.dir).during("list", &self.dir)?)
     }
 
     /// Gives the complete segment at `base_offset` its name, after all that it replaces is gone. Each step leaves

@@ -196,19 +196,14 @@ impl Log {
         self.epochs.epoch_at(offset)
     }
 
-    /// Notes that `epoch` begins at the log's end (this replica became its leader).
+    /// Notes that `epoch` begins at the log's end (this replica became its leader). An epoch without records is not worth
+    /// a file: its first batch has it written, and until then every epoch ends where it would without it.
     ///
     /// # Errors
-    /// The disk's.
+    /// [`LogError::Offline`].
     pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
         self.check_online()?;
-        if self.epochs.assign(epoch, self.log_end_offset) {
-            self.epochs_dirty = true;
-            // An epoch of an empty log is not worth a file: the first append writes it.
-            if self.log_end_offset > 0 {
-                self.save_epochs()?;
-            }
-        }
+        self.epochs.assign(epoch, self.log_end_offset);
         Ok(())
     }
 

@@ -30,6 +30,9 @@ pub struct Recovery {
     pub trust_written: bool,
     /// The log was closed in that same run of the machine: not even that.
     pub clean: bool,
+    /// The log was made before and what was written is there. It began with a segment and keeps at least one: a
+    /// directory without any has lost them.
+    pub has_segments: bool,
 }
 
 /// What opening a log took.
@@ -76,10 +79,13 @@ impl Log {
         now: TimestampMs,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let mut log = Self::empty(log_dir, dir, partition, config);
-        log.finish_swaps()?;
-        let entries = log.log_dir.disk().list(&log.dir).during("list", &log.dir)?;
+        let entries = log.finish_swaps()?;
         log.load_files(&entries)?;
         if log.segments.is_empty() {
+            if recovery.has_segments {
+                let reason = "its segments are missing".to_owned();
+                return Err(OpenError::Corrupt { path: log.dir, position: 0, reason });
+            }
             let segment = Segment::create(log.place(), recovery.log_start_offset, now)?;
             log.segments.push(segment);
         }
