@@ -72,8 +72,6 @@ pub fn start(broker: &Arc<Broker>, inbox: Inbox) -> Tasks {
             let now = now(broker);
             for replica in broker.replicas.partitions() {
                 replica.tick(now);
-                replica.flush(now);
-                replica.lose_if_damaged();
             }
         }),
         every(broker, retention, |broker| {

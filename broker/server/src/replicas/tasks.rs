@@ -3,7 +3,7 @@
 //! All of it blocks, so it runs on threads that may. A sync is planned under a replica's lock and done without it.
 
 use super::append::Now;
-use super::partition::{Partition, Placed, Role, lock_log};
+use super::partition::{Partition, Placed, Role, State, lock_log};
 use ottla_storage::{FlushPlan, Log, LogError};
 use ottla_types::ErrorCode;
 use std::sync::Arc;
@@ -90,24 +90,34 @@ impl Partition {
         self.run_effects(state);
     }
 
-    /// A log that was found to be damaged is out of use, alone; the controller has others lead.
-    pub fn lose_if_damaged(&self) {
-        let mut state = self.lock();
-        let Some(reason) = state.log().ok().and_then(|log| log.damage().map(str::to_owned)) else { return };
+    /// Does what is due by time: a leader drops followers that lag from the ISR or proposes again, a log that was found to
+    /// be damaged goes out of use, and what `flush.ms` asks for is synced. Looks at everything under one lock: there may
+    /// be thousands of replicas, and mostly nothing is due.
+    pub fn tick(self: &Arc<Self>, now: Now) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Role::Leader(leader) = &mut state.role
+            && leader.poll_timeout().is_some_and(|at| now.ms >= at)
+        {
+            leader.tick(now.ms);
+            self.run_effects(state);
+        }
+        let Ok(log) = lock_log(&state.log) else { return };
+        let (damage, flush_due) = (log.damage().map(str::to_owned), log.is_flush_due(now.wall_ms));
+        drop(log);
+        if let Some(reason) = damage {
+            self.lose(state, reason);
+        } else if flush_due {
+            drop(guard);
+            self.flush(now);
+        }
+    }
+
+    /// Takes a damaged log out of use, alone; the controller has others lead.
+    fn lose(&self, state: &mut State, reason: String) {
         tracing::error!(replica = %self, reason, "a replica's log is damaged, the replica is offline");
         state.log = Err(reason);
         state.fail_waiters(self.id, ErrorCode::KafkaStorageError);
         let _ = self.outbox.placed.send((self.id, Placed::LOST));
-    }
-
-    /// Lets a leader do what is due by time: drop followers that lag from the ISR, propose again.
-    pub fn tick(self: &Arc<Self>, now: Now) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let Role::Leader(leader) = &mut state.role else { return };
-        if leader.poll_timeout().is_some_and(|at| now.ms >= at) {
-            leader.tick(now.ms);
-            self.run_effects(state);
-        }
     }
 }

@@ -93,16 +93,20 @@ pub fn sync_through(log: &Mutex<Log>, upto: Offset) -> Result<Offset, LogError> 
 }
 
 impl Log {
+    /// Whether `flush.messages` or `flush.ms` asks for a sync now.
+    #[must_use]
+    pub fn is_flush_due(&self, now: TimestampMs) -> bool {
+        let waiting = (self.log_end_offset - self.flushed_offset).unsigned_abs();
+        let is_old = |since: TimestampMs| (now - since).unsigned_abs() >= self.config.flush_ms;
+        waiting > 0 && (waiting >= self.config.flush_messages || self.unflushed_since.is_some_and(is_old))
+    }
+
     /// What to sync by `flush.messages` and `flush.ms`, if it is time.
     ///
     /// # Errors
     /// The disk's.
     pub fn flush_plan(&mut self, now: TimestampMs) -> Result<Option<FlushPlan>, LogError> {
-        let waiting = (self.log_end_offset - self.flushed_offset).unsigned_abs();
-        let waiting_ms = self.unflushed_since.map_or(0, |since| (now - since).unsigned_abs());
-        let due = waiting >= self.config.flush_messages.max(1)
-            || (self.unflushed_since.is_some() && waiting_ms >= self.config.flush_ms);
-        if !due || waiting == 0 {
+        if !self.is_flush_due(now) {
             return Ok(None);
         }
         self.check_online()?;
