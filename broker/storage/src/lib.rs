@@ -32,7 +32,7 @@ pub use disk::{DirEntry, Disk, DiskFile, DiskLock, EmptyFile, FsDisk, read_full_
 pub use epoch_cache::LeaderEpochCache;
 pub use error::{AppendError, DiskError, LogError, OpenError, ReadError};
 pub use log::{
-    AbortedTransaction, Appended, Damage, FlushPlan, Log, LogSlice, Recovery, RecoveryReport,
-    TimestampOffset, VerifyPlan, sync_through,
+    AbortedTransaction, Appended, FlushPlan, Log, LogSlice, Recovery, RecoveryReport, TimestampOffset,
+    sync_through,
 };
 pub use metadata_log::{Entry as MetadataEntry, MetadataLog, MetadataLogError, Recovered};

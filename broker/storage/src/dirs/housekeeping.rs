@@ -3,17 +3,12 @@
 use super::open::{RESERVE_BYTES, set_reserve};
 use super::{Dir, FutureView, HostedLog, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_offsets, replace_file};
-use crate::error::{DiskError, LogError};
-use crate::log::{Damage, FlushPlan, Log};
+use crate::error::DiskError;
+use crate::log::{FlushPlan, Log};
 use crate::names;
 use ottla_types::{DirectoryId, Offset, TimestampMs, TopicPartition};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// A log with more than this behind its recovery point is synced in the background ...
-const CHECKPOINT_BYTES: u64 = 256 << 20;
-/// ... and so is one whose oldest unsynced append is older than this.
-const CHECKPOINT_MS: i64 = 60_000;
 
 /// A data directory as `DescribeLogDirs` shows it.
 #[derive(Debug, Clone)]
@@ -37,25 +32,6 @@ pub struct DirView {
 }
 
 impl LogDirs {
-    /// Syncs what `flush.messages`, `flush.ms` or the background checkpoint ask for. Each log is locked only while its
-    /// plan is made. To be called every so often (a few times a second) from one thread that may block.
-    pub fn flush_due(&self, now: TimestampMs) {
-        for handle in self.handles() {
-            let plan = {
-                let mut log = handle.lock();
-                match due_plan(&mut log, now) {
-                    Ok(Some(plan)) => plan,
-                    Ok(None) => continue,
-                    Err(error) => {
-                        tracing::debug!(partition = %log.partition(), %error, "cannot sync");
-                        continue;
-                    }
-                }
-            };
-            let _ = finish(&handle, &plan);
-        }
-    }
-
     /// Syncs everything of every log and saves the checkpoints.
     pub fn flush_all(&self) {
         for handle in self.handles() {
@@ -102,32 +78,6 @@ impl LogDirs {
         for dir in &self.dirs {
             dir.look_for_room();
         }
-    }
-
-    /// Verifies the checksums of what came since the recovery points (`everything` false) or of all batches there are.
-    /// A log that is damaged goes offline. Logs are locked only to plan. After each piece `go_on` hears how many bytes
-    /// were read, and may wait or say no. Returns the damage found.
-    pub fn verify(&self, everything: bool, go_on: &dyn Fn(u64) -> bool) -> Vec<Damage> {
-        let mut found = Vec::new();
-        for handle in self.handles() {
-            let mut from = if everything { 0 } else { handle.lock().recovery_point() };
-            loop {
-                let plan = match handle.lock().verify_plan(from) {
-                    Ok(Some(plan)) => plan,
-                    Ok(None) | Err(_) => break,
-                };
-                from = plan.next_offset();
-                let verified = plan.verify();
-                if let Some(damage) = handle.lock().verified(&plan, verified) {
-                    found.push(damage);
-                    break;
-                }
-                if !go_on(plan.bytes()) {
-                    return found;
-                }
-            }
-        }
-        found
     }
 
     /// The saved high watermarks.
@@ -204,14 +154,6 @@ fn close_all(logs: &[HostedLog]) -> Vec<usize> {
         }
     }
     failed
-}
-
-fn due_plan(log: &mut Log, now: TimestampMs) -> Result<Option<FlushPlan>, LogError> {
-    let old = log.unflushed_since().is_some_and(|since| now - since >= CHECKPOINT_MS);
-    if old || log.dirty_bytes() >= CHECKPOINT_BYTES {
-        return log.checkpoint_plan();
-    }
-    log.flush_plan(now)
 }
 
 fn finish(handle: &LogHandle, plan: &FlushPlan) -> Result<(), DiskError> {

@@ -19,7 +19,6 @@ mod recovery;
 mod retention;
 mod timestamps;
 mod truncate;
-mod verify;
 
 pub use append::Appended;
 pub(crate) use clean::{CleanPlan, Source};
@@ -29,7 +28,6 @@ pub use producers::AbortedTransaction;
 pub(crate) use producers::marker_of;
 pub use read::LogSlice;
 pub use timestamps::TimestampOffset;
-pub use verify::{Damage, VerifyPlan};
 
 use crate::checkpoint::{Durability, format_epochs, replace_file};
 use crate::config::LogConfig;
