@@ -6,6 +6,7 @@ use ottla_storage::{
     Copied, CreateError, DirsError, DirsOptions, FsDisk, LoadReport, LogConfig, LogDirs, MoveError,
 };
 use ottla_types::{BrokerId, LeaderEpoch, TopicId, TopicPartition, Uuid};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,47 @@ fn what_was_not_synced_is_verified_after_the_machine_restarted_and_only_then() {
     let (dirs, report) = open(&paths, "boot 2");
     assert_eq!(report.verified_bytes, 51 * one);
     assert_eq!(dirs.get(&partition(0)).unwrap().lock().log_end_offset(), 100);
+}
+
+#[test]
+fn a_log_that_lost_what_was_on_disk_stays_out_however_often_it_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let (dirs, _) = open(&paths, "boot 1");
+    create(&dirs, 2);
+    append_many(&dirs, 0, 50);
+    dirs.flush_all();
+    drop(dirs);
+    let file = paths[0].join("topic-0/00000000000000000000.log");
+    std::fs::File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+    for boot_id in ["boot 2", "boot 2", "boot 3"] {
+        let (dirs, report) = open(&paths, boot_id);
+        assert_eq!(report.failed.len(), 1, "{boot_id}: {report:?}");
+        append(&dirs, 1);
+        dirs.flush_all();
+    }
+}
+
+#[test]
+fn a_log_made_anew_has_nothing_of_the_one_before() {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let (dirs, _) = open(&paths, "boot");
+    create(&dirs, 1);
+    append_many(&dirs, 0, 9);
+    dirs.get(&partition(0)).unwrap().lock().delete_records_before(7).unwrap();
+    dirs.save_high_watermarks(&BTreeMap::from([(partition(0), 9)]));
+    dirs.flush_all();
+    assert!(dirs.delete(&partition(0), 1_000).unwrap());
+    dirs.create(&partition(0), topic(2), None, Arc::new(LogConfig::default()), 1_000).unwrap();
+    append_many(&dirs, 0, 3);
+    drop(dirs);
+    // The process died, and no checkpoint was written since.
+    let (dirs, _) = open(&paths, "boot");
+    let log = dirs.get(&partition(0)).unwrap();
+    let log = log.lock();
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (0, 3));
+    assert_eq!(dirs.high_watermarks().get(&partition(0)), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is done now and then: syncing, checkpoints, giving memory back, removing what was deleted; and the end.
 
 use super::open::{RESERVE_BYTES, set_reserve};
-use super::{Dir, FutureView, HostedLog, LogDirs, LogHandle};
+use super::{Dir, FutureView, HostedLog, LogDir, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::error::DiskError;
 use crate::log::{FlushPlan, Log};
@@ -51,19 +51,38 @@ impl LogDirs {
             }
             let saved = dir
                 .log_dir
-                .save_recovery_points(|| self.offsets_in(index, Log::recovery_point))
-                .and_then(|()| dir.save_log_starts(self.offsets_in(index, Log::log_start_offset)));
+                .save_recovery_points(|| self.offsets_in(index, Log::recovery_point, LogDir::recovery_point))
+                .and_then(|()| {
+                    let collect = || self.offsets_in(index, Log::log_start_offset, LogDir::log_start);
+                    dir.log_dir.save_log_starts(collect)
+                });
             if let Err(error) = saved {
                 dir.log_dir.note(&error);
             }
         }
     }
 
-    fn offsets_in(&self, dir: usize, offset_of: impl Fn(&Log) -> Offset) -> BTreeMap<TopicPartition, Offset> {
+    /// The offsets of the logs in a directory. Of one that could not be opened what was noted before stays: without it
+    /// the next start would not see what is missing.
+    fn offsets_in(
+        &self,
+        dir: usize,
+        offset_of: impl Fn(&Log) -> Offset,
+        noted: impl Fn(&LogDir, &TopicPartition) -> Option<Offset>,
+    ) -> BTreeMap<TopicPartition, Offset> {
+        let mut offsets: BTreeMap<TopicPartition, Offset> = {
+            let failed = self.failed.read();
+            let failed = failed.iter().filter(|(_, failed)| failed.dir == dir);
+            let kept = failed.filter_map(|(partition, _)| {
+                Some((partition.clone(), noted(&self.dirs[dir].log_dir, partition)?))
+            });
+            kept.collect()
+        };
         let logs = self.logs().into_iter().filter(|(_, hosted)| hosted.dir == dir);
-        logs.map(|(partition, hosted)| (partition, offset_of(&hosted.log.lock())))
-            .filter(|(_, offset)| *offset > 0)
-            .collect()
+        let current = logs.map(|(partition, hosted)| (partition, offset_of(&hosted.log.lock())));
+        offsets.extend(current);
+        offsets.retain(|_, offset| *offset > 0);
+        offsets
     }
 
     /// Gives files and memory of idle logs back, forgets silent producers, removes deleted partitions and looks whether
@@ -167,31 +186,30 @@ fn finish(handle: &LogHandle, plan: &FlushPlan) -> Result<(), DiskError> {
 }
 
 impl Dir {
-    fn save_log_starts(&self, current: BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
-        let mut saved = self.log_starts.lock();
-        if *saved != current {
-            self.write_offsets(names::LOG_START_CHECKPOINT, &current, Durability::Synced)?;
-            *saved = current;
-        }
-        Ok(())
-    }
-
     fn save_high_watermarks(&self, current: BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
         let mut saved = self.high_watermarks.lock();
         if *saved != current {
-            self.write_offsets(names::HIGH_WATERMARK_CHECKPOINT, &current, Durability::Cached)?;
+            self.write_high_watermarks(&current, Durability::Cached)?;
             *saved = current;
         }
         Ok(())
     }
 
-    fn write_offsets(
+    /// Durably forgets the high watermark of a partition whose log is made anew.
+    pub(super) fn forget_high_watermark(&self, partition: &TopicPartition) -> Result<(), DiskError> {
+        let mut saved = self.high_watermarks.lock();
+        match saved.remove(partition) {
+            Some(_) => self.write_high_watermarks(&saved, Durability::Synced),
+            None => Ok(()),
+        }
+    }
+
+    fn write_high_watermarks(
         &self,
-        name: &str,
         offsets: &BTreeMap<TopicPartition, Offset>,
         durability: Durability,
     ) -> Result<(), DiskError> {
-        let path = self.log_dir.path().join(name);
+        let path = self.log_dir.path().join(names::HIGH_WATERMARK_CHECKPOINT);
         replace_file(&**self.log_dir.disk(), &path, format_offsets(offsets).as_bytes(), durability)
     }
 

@@ -1,6 +1,6 @@
 //! Making partitions and letting them go.
 
-use super::{HostedLog, LogDirs, LogHandle};
+use super::{Dir, HostedLog, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_partition_metadata, replace_file};
 use crate::config::LogConfig;
 use crate::error::{DiskError, IoContext};
@@ -146,11 +146,7 @@ impl LogDirs {
         self.set_stray_aside(dir, partition)?;
         let dir = &self.dirs[dir];
         // What a deleted partition of the same name left behind must not speak for this one.
-        dir.log_starts.lock().remove(partition);
-        dir.high_watermarks.lock().remove(partition);
-        let forgotten = dir.log_dir.lower_recovery_point(partition, 0);
-        let forgotten = forgotten.and_then(|()| dir.log_dir.lower_cleaned_to(partition, 0));
-        let created = forgotten.and_then(|()| {
+        let created = dir.forget(partition).and_then(|()| {
             Log::create_in(Arc::clone(&dir.log_dir), partition.clone(), topic_id, config, now)
         });
         let noted = created.and_then(|log| {
@@ -227,6 +223,16 @@ impl LogDirs {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a deleted partition");
             }
         }
+    }
+}
+
+impl Dir {
+    /// Durably forgets what the checkpoints say of a partition.
+    pub(super) fn forget(&self, partition: &TopicPartition) -> Result<(), DiskError> {
+        self.log_dir.lower_recovery_point(partition, 0)?;
+        self.log_dir.lower_log_start(partition, 0)?;
+        self.log_dir.lower_cleaned_to(partition, 0)?;
+        self.forget_high_watermark(partition)
     }
 }
 

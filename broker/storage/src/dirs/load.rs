@@ -213,7 +213,7 @@ impl Dir {
     fn recovery_of(&self, partition: &TopicPartition) -> Recovery {
         Recovery {
             recovery_point: self.log_dir.recovery_point(partition).unwrap_or(0),
-            log_start_offset: self.log_starts.lock().get(partition).copied().unwrap_or(0),
+            log_start_offset: self.log_dir.log_start(partition).unwrap_or(0),
             trust_written: self.trust_written,
             clean: self.clean,
             has_segments: false,

@@ -1,5 +1,6 @@
 //! One data directory as its logs see it: is it online, is it full, what is durably noted about them.
 
+use super::noted::Noted;
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::disk::Disk;
 use crate::error::DiskError;
@@ -19,38 +20,52 @@ pub struct LogDir {
     /// Set once, by the error that took the directory offline.
     offline: OnceLock<String>,
     full: AtomicBool,
-    /// What the recovery-point checkpoint says; `None` for a directory without one.
-    recovery_points: Option<Mutex<RecoveryPoints>>,
+    /// A directory with checkpoints, and not of one log that stands alone.
+    has_checkpoints: bool,
+    recovery_points: Noted,
+    log_starts: Noted,
     /// What the cleaner's checkpoint says.
     cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
 }
 
+/// What the checkpoints of a data directory say.
 #[derive(Debug, Default)]
-struct RecoveryPoints {
-    points: BTreeMap<TopicPartition, Offset>,
-    /// Counts the times a point was lowered, so that a slow collection of points does not raise it again.
-    lowered: u64,
+pub struct Checkpoints {
+    /// Below this everything is on disk.
+    pub recovery_points: BTreeMap<TopicPartition, Offset>,
+    /// Where the logs start.
+    pub log_starts: BTreeMap<TopicPartition, Offset>,
+    /// Up to where they were compacted.
+    pub cleaned: BTreeMap<TopicPartition, Offset>,
 }
 
 impl LogDir {
     /// A directory without checkpoints, for a log that stands alone.
     #[must_use]
     pub fn standalone(disk: Arc<dyn Disk>, path: PathBuf) -> Arc<Self> {
-        let (offline, full) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { disk, path, offline, full, recovery_points: None, cleaned: Mutex::default() })
+        Self::new(disk, path, None)
     }
 
-    /// A directory whose recovery-point checkpoint says `points`, and its cleaner's `cleaned`.
+    /// A directory with checkpoints.
     #[must_use]
-    pub fn with_checkpoint(
-        disk: Arc<dyn Disk>,
-        path: PathBuf,
-        points: BTreeMap<TopicPartition, Offset>,
-        cleaned: BTreeMap<TopicPartition, Offset>,
-    ) -> Arc<Self> {
-        let recovery_points = Some(Mutex::new(RecoveryPoints { points, lowered: 0 }));
-        let (offline, full) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { disk, path, offline, full, recovery_points, cleaned: Mutex::new(cleaned) })
+    pub fn with_checkpoints(disk: Arc<dyn Disk>, path: PathBuf, checkpoints: Checkpoints) -> Arc<Self> {
+        Self::new(disk, path, Some(checkpoints))
+    }
+
+    fn new(disk: Arc<dyn Disk>, path: PathBuf, checkpoints: Option<Checkpoints>) -> Arc<Self> {
+        let has_checkpoints = checkpoints.is_some();
+        let Checkpoints { recovery_points, log_starts, cleaned } = checkpoints.unwrap_or_default();
+        let file = |name| has_checkpoints.then(|| path.join(name));
+        Arc::new(Self {
+            disk,
+            recovery_points: Noted::new(file(names::RECOVERY_POINT_CHECKPOINT), recovery_points),
+            log_starts: Noted::new(file(names::LOG_START_CHECKPOINT), log_starts),
+            cleaned: Mutex::new(cleaned),
+            has_checkpoints,
+            offline: OnceLock::new(),
+            full: AtomicBool::new(false),
+            path,
+        })
     }
 
     /// Its disk.
@@ -107,7 +122,12 @@ impl LogDir {
 
     /// The durable recovery point of a partition.
     pub(crate) fn recovery_point(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.recovery_points.as_ref()?.lock().points.get(partition).copied()
+        self.recovery_points.get(partition)
+    }
+
+    /// The durable start of a partition's log.
+    pub(crate) fn log_start(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.log_starts.get(partition)
     }
 
     /// Durably lowers a recovery point, before the log behind it is changed.
@@ -116,14 +136,17 @@ impl LogDir {
         partition: &TopicPartition,
         offset: Offset,
     ) -> Result<(), DiskError> {
-        let Some(state) = &self.recovery_points else { return Ok(()) };
-        let mut state = state.lock();
-        state.lowered += 1;
-        if state.points.get(partition).is_none_or(|&point| point <= offset) {
-            return Ok(());
-        }
-        state.points.insert(partition.clone(), offset);
-        self.write_recovery_points(&state.points)
+        self.recovery_points.lower(&*self.disk, partition, offset)
+    }
+
+    /// Durably lowers a log's start, before it goes back below it: a log that ends below its start is taken for an empty
+    /// one when it is opened.
+    pub(crate) fn lower_log_start(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<(), DiskError> {
+        self.log_starts.lower(&*self.disk, partition, offset)
     }
 
     /// Durably replaces all recovery points by what `collect` finds, if they changed.
@@ -131,20 +154,15 @@ impl LogDir {
         &self,
         collect: impl Fn() -> BTreeMap<TopicPartition, Offset>,
     ) -> Result<(), DiskError> {
-        let Some(state) = &self.recovery_points else { return Ok(()) };
-        loop {
-            let lowered = state.lock().lowered;
-            let current = collect();
-            let mut state = state.lock();
-            if state.lowered != lowered {
-                continue;
-            }
-            if state.points != current {
-                self.write_recovery_points(&current)?;
-                state.points = current;
-            }
-            return Ok(());
-        }
+        self.recovery_points.save(&*self.disk, collect)
+    }
+
+    /// Durably replaces all log starts by what `collect` finds, if they changed.
+    pub(crate) fn save_log_starts(
+        &self,
+        collect: impl Fn() -> BTreeMap<TopicPartition, Offset>,
+    ) -> Result<(), DiskError> {
+        self.log_starts.save(&*self.disk, collect)
     }
 
     /// Up to where a partition's log was compacted.
@@ -181,15 +199,10 @@ impl LogDir {
     }
 
     fn write_cleaned(&self, cleaned: &BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
-        if self.recovery_points.is_none() {
+        if !self.has_checkpoints {
             return Ok(());
         }
         let path = self.path.join(names::CLEANER_CHECKPOINT);
         replace_file(&*self.disk, &path, format_offsets(cleaned).as_bytes(), Durability::Synced)
-    }
-
-    fn write_recovery_points(&self, points: &BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
-        let path = self.path.join(names::RECOVERY_POINT_CHECKPOINT);
-        replace_file(&*self.disk, &path, format_offsets(points).as_bytes(), Durability::Synced)
     }
 }

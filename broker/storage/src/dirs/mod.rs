@@ -12,6 +12,7 @@ mod load;
 mod log_dir;
 mod made;
 mod meta_properties;
+mod noted;
 mod open;
 
 pub use future::{Copied, FutureView, MoveError};
@@ -45,8 +46,6 @@ struct Dir {
     trust_written: bool,
     /// It was closed in this run of the machine.
     clean: bool,
-    /// What the log-start checkpoint says.
-    log_starts: Mutex<BTreeMap<TopicPartition, Offset>>,
     /// What the high-watermark checkpoint says.
     high_watermarks: Mutex<BTreeMap<TopicPartition, Offset>>,
 }

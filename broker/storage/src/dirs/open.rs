@@ -1,5 +1,6 @@
 //! Taking the data directories: locked, recognised or formatted, and what the last use left behind.
 
+use super::log_dir::Checkpoints;
 use super::made::Made;
 use super::meta_properties::MetaProperties;
 use super::{Dir, LogDir, LogDirs};
@@ -208,11 +209,13 @@ fn format_and_read(
     if clean {
         disk.remove_file(&clean_path).during("remove", &clean_path)?;
     }
-    let recovery_points = read_checkpoint(&**disk, &path.join(names::RECOVERY_POINT_CHECKPOINT))?;
-    let log_starts = read_checkpoint(&**disk, &path.join(names::LOG_START_CHECKPOINT))?;
+    let checkpoints = Checkpoints {
+        recovery_points: read_checkpoint(&**disk, &path.join(names::RECOVERY_POINT_CHECKPOINT))?,
+        log_starts: read_checkpoint(&**disk, &path.join(names::LOG_START_CHECKPOINT))?,
+        cleaned: read_checkpoint(&**disk, &path.join(names::CLEANER_CHECKPOINT))?,
+    };
     let high_watermarks = read_checkpoint(&**disk, &path.join(names::HIGH_WATERMARK_CHECKPOINT))?;
-    let cleaned = read_checkpoint(&**disk, &path.join(names::CLEANER_CHECKPOINT))?;
-    let log_dir = LogDir::with_checkpoint(Arc::clone(disk), path.clone(), recovery_points, cleaned);
+    let log_dir = LogDir::with_checkpoints(Arc::clone(disk), path.clone(), checkpoints);
     if !has_room {
         tracing::warn!(dir = %path.display(), "log directory is full: produce requests are refused");
         log_dir.set_full(true);
@@ -223,7 +226,6 @@ fn format_and_read(
         _lock: Some(taken.lock),
         trust_written,
         clean: clean && trust_written,
-        log_starts: Mutex::new(log_starts),
         high_watermarks: Mutex::new(high_watermarks),
     })
 }
@@ -258,7 +260,6 @@ impl Dir {
             _lock: None,
             trust_written: false,
             clean: false,
-            log_starts: Mutex::default(),
             high_watermarks: Mutex::default(),
         }
     }

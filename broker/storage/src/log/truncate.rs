@@ -36,6 +36,7 @@ impl Log {
         // First the promise, then what it was about.
         self.lower_recovery_point(offset)?;
         self.log_dir.lower_cleaned_to(&self.partition, offset)?;
+        self.log_dir.lower_log_start(&self.partition, offset)?;
         let index = self.segment_index(offset).unwrap_or(0);
         let interval_bytes = self.config.index_interval_bytes;
         self.forget_hints();
@@ -54,6 +55,7 @@ impl Log {
         if let Some(cut) = cut {
             end_offset = cut.header.base_offset.min(offset);
             self.log_dir.lower_cleaned_to(&self.partition, end_offset)?;
+            self.log_dir.lower_log_start(&self.partition, end_offset)?;
             let (place, segment) = self.segment(index);
             segment.truncate(place, cut.position, end_offset, interval_bytes)?;
         }
@@ -88,17 +90,22 @@ impl Log {
     fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         self.lower_recovery_point(self.log_start_offset.min(offset))?;
         self.log_dir.lower_cleaned_to(&self.partition, 0)?;
+        self.log_dir.lower_log_start(&self.partition, offset)?;
         self.forget_hints();
         self.truncations += 1;
+        self.retain_snapshots(|_| false);
         // From the end: what a crash leaves is the beginning of the log.
-        while let Some(segment) = self.segments.pop() {
+        while self.segments.len() > 1 {
+            let Some(segment) = self.segments.pop() else { break };
             if let Err(error) = self.remove_segment_files(&segment) {
                 self.segments.push(segment);
                 return Err(error);
             }
         }
-        self.start_segment(offset, now)?;
-        self.log_dir.disk().sync_dir(&self.dir).during("sync", &self.dir)?;
+        if let Err(error) = self.reuse_last_segment(offset, now) {
+            self.corrupt.get_or_insert_with(|| error.to_string());
+            return Err(error);
+        }
         self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.recovery_point = offset;
@@ -106,7 +113,6 @@ impl Log {
         self.unflushed_since = None;
         self.dirty_bytes = 0;
         self.producers = Default::default();
-        self.retain_snapshots(|_| false);
         if !self.epochs.entries().is_empty() {
             self.epochs.clear();
             self.save_epochs()?;
@@ -114,21 +120,27 @@ impl Log {
         Ok(())
     }
 
-    /// Makes the active segment of a log that has none left. Without it there is no log: failing takes it offline.
-    fn start_segment(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
-        let created = Segment::create(self.place(), base_offset, now);
-        self.dir_changes += 1;
-        match created {
-            Ok(segment) => {
-                self.segments.push(segment);
-                Ok(())
-            }
-            Err(error) => {
-                self.segments.push(Segment::new(base_offset, 0, now));
-                self.corrupt.get_or_insert_with(|| error.to_string());
-                Err(error)
-            }
+    /// Empties the only segment that is left and gives it another base offset. A log without any segment would count as
+    /// one that lost them.
+    fn reuse_last_segment(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
+        let (place, segment) = self.segment(0);
+        let old = place.file(segment.base_offset, names::LOG);
+        let file = segment.file(place)?;
+        // Durably: what was in it must not come back under the new name.
+        file.set_len(0).and_then(|()| file.sync_data()).during("truncate", &old)?;
+        let old_base = segment.base_offset;
+        let suffixes: Vec<&str> = segment.suffixes().filter(|suffix| *suffix != names::LOG).collect();
+        for suffix in suffixes {
+            self.remove_if_there(old_base, suffix)?;
         }
+        if old_base != base_offset {
+            let new = self.place().file(base_offset, names::LOG);
+            self.log_dir.disk().rename(&old, &new).during("rename", &old)?;
+        }
+        self.segments[0] = Segment::new(base_offset, 0, now);
+        self.segments[0].dirty = true;
+        self.dir_changes += 1;
+        self.log_dir.disk().sync_dir(&self.dir).during("sync", &self.dir)
     }
 
     fn lower_recovery_point(&mut self, offset: Offset) -> Result<(), DiskError> {
@@ -142,14 +154,15 @@ impl Log {
     /// Removes a segment's files at once; nobody needs them any more.
     pub(super) fn remove_segment_files(&mut self, segment: &Segment) -> Result<(), DiskError> {
         self.dir_changes += 1;
-        for suffix in segment.suffixes() {
-            let path = self.place().file(segment.base_offset, suffix);
-            match self.log_dir.disk().remove_file(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other.during("remove", &path)?,
-            }
+        segment.suffixes().try_for_each(|suffix| self.remove_if_there(segment.base_offset, suffix))
+    }
+
+    fn remove_if_there(&self, base_offset: Offset, suffix: &str) -> Result<(), DiskError> {
+        let path = self.place().file(base_offset, suffix);
+        match self.log_dir.disk().remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.during("remove", &path),
         }
-        Ok(())
     }
 
     /// Renames a segment's files so that they count as gone, and removes them when nobody can be reading them any more.
