@@ -28,9 +28,8 @@ def new(system):
     kind, folder = systems.KINDS[system], systems.new_folder(system)
 
     def make(settings, node_id):
-        broker = kind({**settings, "log.retention.check.interval.ms": 300_000}, folder=f"{folder}/{node_id}", node_id=node_id)
-        broker.owns_folder = True
-        return broker
+        settings = {**settings, "log.retention.check.interval.ms": 300_000}
+        return kind(settings, folder=f"{folder}/{node_id}", node_id=node_id)
 
     return Cluster(3, SETTINGS, make)
 

@@ -107,6 +107,7 @@ def small(system, options):
         return {
             "small_cpu_s_per_million": cost.cpu / (count / 1e6),
             "small_messages_per_s": made["messages_per_s"],
+            "small_client_cpu_s_per_million": made["client_cpu_s"] / (count / 1e6),
         }
 
 
