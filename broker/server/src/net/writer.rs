@@ -25,7 +25,7 @@ const MAX_SLICES: usize = 64;
 /// Most bytes of one `sendfile` call.
 const SENDFILE_BYTES: u64 = 512 * 1024;
 /// Bytes after which other tasks get a turn.
-const TURN_BYTES: u64 = 1024 * 1024;
+const TURN_BYTES: u64 = 4 * 1024 * 1024;
 /// Read at once from a file that has no descriptor.
 const COPY_BYTES: u64 = 64 * 1024;
 
