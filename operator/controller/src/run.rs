@@ -42,6 +42,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Resolves when the operator is to stop.
 type Stop = Shared<BoxFuture<'static, ()>>;
+/// A look that failed.
+type Failed = ControllerError<LookError, watcher::Error>;
 
 /// Runs until told to stop.
 ///
@@ -179,20 +181,11 @@ fn clusters(
         .graceful_shutdown_on(stop.clone())
         .run(cluster::reconcile, |_, error, _| retry(error), context.clone());
     let (context, last) = (context.clone(), context.clone());
-    let looks = looks.for_each(move |look| {
+    let looks = tell_each(looks, move |namespace, name| {
         let context = context.clone();
         async move {
-            match look {
-                Ok(_) => {}
-                Err(ControllerError::ObjectNotFound(gone)) => {
-                    let namespace = gone.namespace.clone().unwrap_or_default();
-                    context.forget(&key(&namespace, &gone.name));
-                    if let Err(error) = cluster::gone(&context, &namespace, &gone.name).await {
-                        tracing::warn!(%error, namespace, cluster = gone.name, "brokers of a cluster that is gone");
-                    }
-                }
-                Err(error) => tell(&error),
-            }
+            context.forget(&key(&namespace, &name));
+            cluster::gone(&context, &namespace, &name).await
         }
     });
     looks.then(move |()| async move { cluster::farewell(&last, known.state()).await })
@@ -244,21 +237,10 @@ fn topics(context: &Arc<Context>, namespace: Option<&str>, stop: &Stop) -> impl 
         .graceful_shutdown_on(stop.clone())
         .run(topics::reconcile, |_, error, _| retry(error), shared.clone());
     let last = shared.clone();
-    let looks = looks.for_each(move |look| {
+    // Topics of a cluster that does not exist are to know, and to be let go.
+    let looks = tell_each(looks, move |namespace, name| {
         let shared = shared.clone();
-        async move {
-            match look {
-                Ok(_) => {}
-                // Topics of a cluster that does not exist are to know, and to be let go.
-                Err(ControllerError::ObjectNotFound(gone)) => {
-                    let namespace = gone.namespace.clone().unwrap_or_default();
-                    if let Err(error) = topics::look(&shared, &namespace, &gone.name).await {
-                        tracing::warn!(%error, cluster = gone.name, "topics without a cluster");
-                    }
-                }
-                Err(error) => tell(&error),
-            }
-        }
+        async move { topics::look(&shared, &namespace, &name).await.map(|_| ()) }
     });
     looks.then(move |()| async move { topics::farewell(&last).await })
 }
@@ -267,7 +249,30 @@ fn retry(error: &LookError) -> Action {
     if error.is_conflict() { Action::requeue(DEBOUNCE) } else { Action::requeue(RETRY) }
 }
 
-fn tell(error: &ControllerError<LookError, watcher::Error>) {
+/// Says which looks failed, and does what is to be done with a cluster that was to be looked at and is gone, given its
+/// namespace and name.
+async fn tell_each<F>(
+    looks: impl Stream<Item = Result<(ObjectRef<Cluster>, Action), Failed>>,
+    gone: impl Fn(String, String) -> F,
+) where
+    F: Future<Output = Result<(), LookError>>,
+{
+    let mut looks = std::pin::pin!(looks);
+    while let Some(look) = looks.next().await {
+        match look {
+            Ok(_) => {}
+            Err(ControllerError::ObjectNotFound(cluster)) => {
+                let namespace = cluster.namespace.clone().unwrap_or_default();
+                if let Err(error) = gone(namespace.clone(), cluster.name.clone()).await {
+                    tracing::warn!(%error, namespace, cluster = cluster.name, "a cluster that is gone");
+                }
+            }
+            Err(error) => tell(&error),
+        }
+    }
+}
+
+fn tell(error: &Failed) {
     match error {
         ControllerError::ReconcilerFailed(cause, _) if cause.is_conflict() => {
             tracing::debug!(%error, "changed by somebody else meanwhile, looking again");
