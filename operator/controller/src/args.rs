@@ -1,5 +1,6 @@
 //! What the operator is told.
 
+use crate::fault::DIE_AT_WRITE;
 use crate::values::Values;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -72,8 +73,8 @@ pub struct Args {
     /// A quiet cluster is looked at again after so many seconds.
     #[arg(long, env = "OTTLA_OPERATOR_RESYNC_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub resync_seconds: u64,
-    /// For tests: the process ends right after its Nth write.
-    #[arg(long, env = "OTTLA_OPERATOR_DIE_AT_WRITE", hide = true)]
+    /// For tests: the process begins anew right after its Nth write, and then after one more.
+    #[arg(long, env = DIE_AT_WRITE, hide = true)]
     pub die_at_write: Option<u64>,
 }
 

@@ -16,19 +16,53 @@ def set_environment(release, **variables):
     release.namespace.run("set", "env", f"deployment/{release.deployment}", *words)
 
 
-@pytest.mark.long
-def test_an_operator_that_dies_after_each_write_gets_there(release, cluster, other_cluster):
-    """Each incarnation makes one write and is gone; still a cluster is founded, gets a topic, restarts and goes."""
+@pytest.fixture
+def dying(release):
+    """An operator that dies and begins anew, with nothing left of what it knew: after one write, after two, and so on to 24,
+    and again."""
     set_environment(release, OTTLA_OPERATOR_DIE_AT_WRITE="1")
-    try:
-        other_cluster.create(**other_cluster.spec)
-        topic = Topic(other_cluster, other_cluster.name).create(partitions=2, replicationFactor=3)
-        eventually(lambda: len(other_cluster.ready_pods()) == 3, 280, pause=1)
-        eventually(lambda: other_cluster.describe(topic.name), 280, pause=1)
-    finally:
-        set_environment(release, OTTLA_OPERATOR_DIE_AT_WRITE=None)
-    topic.wait_ready(90)
-    other_cluster.wait_settled(3)
+    rolled_out(release)
+    yield
+    set_environment(release, OTTLA_OPERATOR_DIE_AT_WRITE=None)
+    rolled_out(release)
+
+
+def rolled_out(release):
+    """Waits until only operators of the present template are there."""
+    release.namespace.run("rollout", "status", f"deployment/{release.deployment}", "--timeout=90s", timeout=100)
+    eventually(lambda: len(release.operator_pods()) == 1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_an_operator_that_dies_after_each_write_gets_there(release, cluster, other_cluster, make_load, dying):
+    """Each write is the last one of some life of the operator; still a cluster is founded, changed, rolled, scaled and ended, and
+    no send fails."""
+    other = other_cluster.create(**other_cluster.spec)
+    topic = Topic(other, other.name).create(partitions=2, replicationFactor=1, deletionPolicy="Delete")
+    other.wait_settled(3, 280)
+    topic.wait_ready(120)
+    with make_load(other) as load:
+        topic.change(partitions=4, replicationFactor=3, config={"retention.ms": "3600000"})
+        eventually(lambda: [len(partition["replicas"]) for partition in other.describe(topic.name)["partitions"]] == [3] * 4, 120)
+        topic.wait_ready(120)
+        assert other.describe(topic.name)["configs"].get("retention.ms") == "3600000"
+        other.change(config={"log.retention.ms": "86400000"})
+        eventually(lambda: other.condition("ConfigurationApplied")[0] == "True", 120)
+        before = other.uids()
+        other.change(podTemplate={"annotations": {"ottla-test/roll": load.name}})
+        eventually(lambda: all(uid != before[name] for name, uid in other.uids().items()), 240)
+        other.wait_settled(3, 120)
+        other.change(replicas=4)
+        other.wait_settled(4, 240)
+        other.change(replicas=3)
+        other.wait_settled(3, 240)
+        assert sorted(other.status()["voters"]) == [0, 1, 2]
+        load.more()
+        topic.delete()
+        eventually(lambda: other.describe(topic.name) is None)
+    other.namespace.delete("cluster", other.name)
+    eventually(lambda: not other.pods(), 120)
 
 
 def test_killed_in_the_middle_of_a_roll_the_next_one_goes_on(release, cluster, load):
