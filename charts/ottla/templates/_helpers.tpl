@@ -67,3 +67,38 @@ runAsUser: 65532
 runAsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
+
+{{- /* A Job's spec: the operator's program with a verb for what the ConfigMap `name` holds. */ -}}
+{{- define "ottla.resourcesJob" -}}
+{{- $values := .root.Values -}}
+backoffLimit: 2
+activeDeadlineSeconds: 120
+ttlSecondsAfterFinished: 3600
+template:
+  metadata:
+    labels: {{- toYaml .labels | nindent 6 }}
+  spec:
+    restartPolicy: Never
+    serviceAccountName: {{ .name }}
+    automountServiceAccountToken: true
+    enableServiceLinks: false
+    securityContext: {{- include "ottla.podSecurity" .root | nindent 6 }}
+    {{- with $values.image.pullSecrets }}
+    imagePullSecrets: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- with $values.operator.nodeSelector }}
+    nodeSelector: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- with $values.operator.tolerations }}
+    tolerations: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    containers:
+      - name: {{ .verb }}
+        image: {{ include "ottla.image" .root }}
+        imagePullPolicy: {{ $values.image.pullPolicy }}
+        command: [/ottla-operator, {{ .verb }}, --namespace, {{ .root.Release.Namespace }}, --configmap, {{ .name }}]
+        resources:
+          requests: {cpu: 10m, memory: 16Mi}
+          limits: {memory: 64Mi}
+        securityContext: {{- include "ottla.containerSecurity" .root | nindent 10 }}
+{{- end -}}

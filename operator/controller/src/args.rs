@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Apply the resources that a ConfigMap holds.
     Apply(Values),
+    /// Delete the resources that a ConfigMap owns, and wait until they are gone.
+    Remove(Values),
 }
 
 /// How to look after Clusters and Topics.

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+pub mod removal;
 pub mod run;
 pub mod topics;
 pub mod values;

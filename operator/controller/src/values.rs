@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::ApiResource;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::topic::Topic;
 use std::collections::BTreeSet;
@@ -21,10 +21,10 @@ const MANAGER: &str = "ottla-values";
 pub struct Values {
     /// Namespace of the ConfigMap and of the resources.
     #[arg(long)]
-    namespace: String,
+    pub(crate) namespace: String,
     /// The ConfigMap: a JSON document in each key.
     #[arg(long)]
-    configmap: String,
+    pub(crate) configmap: String,
 }
 
 /// Applies all of them; the first that is refused ends it.
@@ -61,8 +61,7 @@ pub async fn apply(values: &Values) -> anyhow::Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &values.namespace, &kind);
         for resource in api.list(&ListParams::default()).await.with_context(|| kind.kind.clone())? {
             let name = resource.name_any();
-            let is_ours = resource.owner_references().iter().any(|other| other.uid == owner.uid);
-            if is_ours && !applied.contains(&(kind.kind.clone(), name.clone())) {
+            if is_owned_by(&resource, &owner.uid) && !applied.contains(&(kind.kind.clone(), name.clone())) {
                 api.delete(&name, &DeleteParams::default())
                     .await
                     .with_context(|| format!("{} {name}", kind.kind))?;
@@ -71,6 +70,11 @@ pub async fn apply(values: &Values) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// True if it belongs to the object with that uid.
+pub(crate) fn is_owned_by(resource: &impl Resource, owner: &str) -> bool {
+    resource.owner_references().iter().any(|other| other.uid == owner)
 }
 
 fn kinds() -> [ApiResource; 2] {

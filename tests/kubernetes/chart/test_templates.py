@@ -107,6 +107,10 @@ def test_cluster_and_topics_are_applied_from_a_config_map_after_the_definitions(
     }
     job = objects["Job", "ottla-resources"]
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade,post-rollback"
+    removal = objects["Job", "ottla-resources-removal"]
+    assert removal["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete", "while there is an operator that lets them go"
+    commands = [item["spec"]["template"]["spec"]["containers"][0]["command"] for item in (job, removal)]
+    assert [command[1] for command in commands] == ["apply", "remove"] and commands[0][2:] == commands[1][2:]
 
 
 def test_topics_may_belong_to_a_cluster_made_elsewhere():
@@ -141,7 +145,7 @@ def test_every_pod_runs_under_the_restricted_profile(cluster, scope, create):
     operator = {"own": {}, "some": {"watchNamespaces": ["a"]}, "all": {"clusterWide": True, "readNodes": True}}[scope]
     objects = render(cluster={"enabled": cluster}, operator=operator, serviceAccount={"create": create})
     names = [name for name, _ in pods(objects)]
-    assert len(names) == (3 if cluster else 1)
+    assert len(names) == (4 if cluster else 1)
     for _, spec in pods(objects):
         security = spec["securityContext"]
         assert security["runAsNonRoot"] and security["seccompProfile"] == {"type": "RuntimeDefault"}

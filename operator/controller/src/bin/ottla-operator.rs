@@ -16,6 +16,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match command {
         Some(Command::Apply(values)) => runtime.block_on(ottla_operator::values::apply(&values)),
+        Some(Command::Remove(values)) => runtime.block_on(ottla_operator::removal::remove(&values)),
         None => runtime.block_on(ottla_operator::run::run(args)),
     }
 }
