@@ -7,14 +7,26 @@ import json
 
 import pytest
 
+from harness.cluster import Plain
 from harness.kubectl import Refused
 from harness.waiting import eventually
 
 
-@pytest.fixture(params=["alone", pytest.param("operated", marks=pytest.mark.operator)])
+@pytest.fixture(params=["alone", pytest.param("operated", marks=pytest.mark.operator),
+                        pytest.param("while_the_operator_is_away", marks=[pytest.mark.operator, pytest.mark.long])])
 def brokers(request):
     """A settled cluster of three brokers."""
-    return request.getfixturevalue({"alone": "plain", "operated": "cluster"}[request.param])
+    return request.getfixturevalue({"alone": "plain", "operated": "cluster"}.get(request.param, "left_alone"))
+
+
+@pytest.fixture
+def left_alone(cluster, release):
+    """Brokers of a Cluster whose operator is away, and finds everything in order when it is back."""
+    release.scale_operator(0)
+    eventually(lambda: not release.operator_pods())
+    yield Plain(cluster.namespace, cluster.name)
+    release.scale_operator(1)
+    cluster.wait_settled(3)
 
 
 def node_of(brokers, broker):
