@@ -46,7 +46,8 @@ pub async fn remove(values: &Values) -> anyhow::Result<()> {
         }
         let mut running = 0;
         for name in &names {
-            running += pods.list(&ListParams::default().labels(&names::selector_text(name))).await?.items.len();
+            running +=
+                pods.list(&ListParams::default().labels(&names::selector_text(name))).await?.items.len();
         }
         if held.is_empty() && running == 0 || begun.elapsed() > ALL {
             println!("{} topics and {running} brokers left after {:.1?}", held.len(), begun.elapsed());
