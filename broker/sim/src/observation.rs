@@ -65,3 +65,14 @@ pub enum Observation {
     /// Something that must never happen happened where it can be seen at once.
     Broken(String),
 }
+
+impl Observation {
+    /// The partition whose committed records or metadata changed.
+    #[must_use]
+    pub fn partition(&self) -> Option<TopicIdPartition> {
+        match self {
+            Self::Committed { partition, .. } | Self::Partition { partition, .. } => Some(*partition),
+            _ => None,
+        }
+    }
+}

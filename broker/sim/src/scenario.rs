@@ -140,7 +140,7 @@ fn duties_of(corner: u64, random: &mut Random) -> Duties {
 fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
     use Fault::{
         BreakDisk, Cut, CutFromController, CutFromLeader, Deafen, Isolate, Kill, KillController, KillLeader,
-        Pause, PowerLoss, PowerLossOfAll, Restart, RoughNetwork, SlowDisk, StepClock, Wipe,
+        Pause, PowerLoss, PowerLossAndCut, PowerLossOfAll, Restart, RoughNetwork, SlowDisk, StepClock, Wipe,
     };
     let often = (150_000, 1_500_000);
     let (kinds, pause_us): (Vec<Fault>, _) = match corner {
@@ -167,7 +167,9 @@ fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
         5 => (vec![Kill, KillLeader, CutFromController, CutFromLeader, Deafen], often),
         6 => (vec![Kill, KillLeader, Pause, Isolate, RoughNetwork], (300_000, 3_000_000)),
         7 => (vec![Kill, Restart, Cut], (500_000, 4_000_000)),
-        8 => (vec![Wipe, Wipe, PowerLoss, BreakDisk, Kill, StepClock], (1_000_000, 5_000_000)),
+        8 => {
+            (vec![Wipe, Wipe, PowerLoss, PowerLossAndCut, BreakDisk, Kill, StepClock], (1_000_000, 5_000_000))
+        }
         _ => (vec![Kill, Deafen, KillController, RoughNetwork], (300_000, 2_000_000)),
     };
     Faults { kinds, pause_us }

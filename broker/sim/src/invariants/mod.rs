@@ -6,6 +6,7 @@ pub mod committed_records;
 pub mod consumed;
 pub mod controller_per_term;
 pub mod groups_recover;
+pub mod in_sync_have_it;
 pub mod isr_of_replicas;
 pub mod leader_per_epoch;
 pub mod metadata_agrees;

@@ -2,6 +2,7 @@
 
 use super::{Context, Process, Role, Timer};
 use crate::message::{Answer, Body, FetchedPartition};
+use crate::observation::Observation;
 use crate::trace::Address;
 use bytes::Bytes;
 use ottla_core::fetch_session::{
@@ -98,7 +99,13 @@ impl Process {
             fetch_offset: want.fetch_offset,
             log_start_offset: want.log_start_offset,
         };
-        let _ = leader.handle_follower_fetch(cx.now_ms, fetch);
+        let counted = leader.handle_follower_fetch(cx.now_ms, fetch).is_ok();
+        let (asked, current) = (want.current_leader_epoch, leader.leader_epoch());
+        if counted && !asked.is_none() && asked != current {
+            cx.observe(Observation::Broken(format!(
+                "{id:?}: what broker {broker} has in leader epoch {asked} counts in epoch {current}"
+            )));
+        }
         self.run_leader_effects(cx, id);
     }
 

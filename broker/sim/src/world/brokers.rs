@@ -1,13 +1,15 @@
 //! The brokers' processes: started, stepped, killed.
 
 use super::{Event, World};
+use crate::invariants::in_sync_have_it;
 use crate::message::Body;
 use crate::node::{Context, DiskSpeed, Durable, Outbox, Process, Timer, address};
 use crate::random::Random;
 use crate::trace::Address;
 use ottla_core::planted::{self, Bug};
 use ottla_storage::sim_disk::SimDisk;
-use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, Uuid};
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, TopicIdPartition, Uuid};
+use std::collections::BTreeSet;
 
 const FAST_DISK: DiskSpeed = DiskSpeed { sync_us: (200, 2_000) };
 const SLOW_DISK: DiskSpeed = DiskSpeed { sync_us: (20_000, 600_000) };
@@ -157,9 +159,12 @@ impl World {
         for line in out.lines {
             self.trace.add(line);
         }
+        let mut changed = BTreeSet::new();
         for observation in out.observations {
+            changed.extend(observation.partition());
             self.checkers.check(&mut self.oracle, &observation, &mut self.broken);
         }
+        self.check_in_sync(&changed);
         for (to, body) in out.messages {
             self.send(Address::Broker(broker), to, body);
         }
@@ -171,6 +176,22 @@ impl World {
             let restart = self.slots.get(&broker).and_then(|slot| slot.restart_us).unwrap_or(1_000_000);
             self.schedule(restart, Event::Start { broker });
         }
+    }
+
+    /// Looks at the logs of replicas in sync where something was committed or the ISR changed.
+    fn check_in_sync(&mut self, changed: &BTreeSet<TopicIdPartition>) {
+        let mut found = Vec::new();
+        if let Some(image) = self.newest_image().filter(|_| !changed.is_empty()) {
+            let process = |broker: BrokerId| self.slots.get(&broker.0).and_then(Slot::process);
+            for id in changed {
+                let topic = image.topics().get(&id.topic_id);
+                let index = usize::try_from(id.partition).unwrap_or(usize::MAX);
+                if let Some(partition) = topic.and_then(|topic| topic.partitions.get(index)) {
+                    in_sync_have_it::check(*id, partition, process, &mut found);
+                }
+            }
+        }
+        self.broken.extend(found);
     }
 
     pub(super) fn node_timer(&mut self, broker: i32, run: u64, timer: Timer) {

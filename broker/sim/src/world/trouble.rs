@@ -41,6 +41,12 @@ impl World {
                 self.may_lose(broker)?;
                 self.lose_power(id, us);
             }
+            Fault::PowerLossAndCut => {
+                self.may_lose(broker)?;
+                let leader = self.some_partition()?.leader;
+                self.cut(broker, leader, true, us + 3_000_000)?;
+                self.lose_power(id, us);
+            }
             Fault::PowerLossOfAll => self.lose_all_power(us),
             Fault::Pause => self.pause(id, us),
             Fault::Cut => self.cut(broker, other, both, us)?,

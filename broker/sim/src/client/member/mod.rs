@@ -47,6 +47,8 @@ enum Purpose {
     Fetch(BTreeMap<i32, Offset>),
     /// The commit's number in the oracle.
     Commit(u64),
+    /// In a generation that is over.
+    LateCommit,
 }
 
 /// A partition that this member owns.
@@ -217,7 +219,11 @@ impl Member {
         what: GroupQuestion,
         purpose: Purpose,
     ) {
-        let request = GroupRequest { group: Arc::clone(&self.group), claim: self.claim.clone(), what };
+        let mut claim = self.claim.clone();
+        if matches!(purpose, Purpose::LateCommit) {
+            claim.epoch -= 1;
+        }
+        let request = GroupRequest { group: Arc::clone(&self.group), claim, what };
         // A JoinGroup may wait for the others.
         let timeout_us = if matches!(purpose, Purpose::Coordinate(_)) { 8_000_000 } else { TIMEOUT_US };
         self.questions.ask(cx, to, Request::Group(Box::new(request)), timeout_us, purpose);
@@ -258,6 +264,14 @@ impl Member {
             (Purpose::Commit(number), GroupAnswer::Committed(results)) => {
                 self.committed(cx, number, &results);
             }
+            (Purpose::LateCommit, GroupAnswer::Committed(results)) => {
+                if results.contains(&ErrorCode::None) {
+                    cx.broken.push(format!(
+                        "group {}: a commit of a generation that is over was taken",
+                        self.group
+                    ));
+                }
+            }
             (purpose, _) => self.failed(cx, purpose, None),
         }
     }
@@ -273,7 +287,7 @@ impl Member {
     fn failed(&mut self, cx: &mut ClientContext<'_>, purpose: Purpose, code: Option<ErrorCode>) {
         let again_us = cx.now_us + 100_000;
         match purpose {
-            Purpose::Metadata => return,
+            Purpose::Metadata | Purpose::LateCommit => return,
             Purpose::Coordinate(_) => {
                 self.next_beat_us = again_us;
                 self.says_all = true;

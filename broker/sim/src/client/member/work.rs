@@ -1,7 +1,7 @@
 //! Reading what is owned, from where the group has committed, and committing.
 
 use super::super::consumer::read;
-use super::{COMMIT_US, ClientContext, Member, Purpose, TIMEOUT_US, topic_partition};
+use super::{COMMIT_US, ClientContext, Member, Protocol, Purpose, TIMEOUT_US, topic_partition};
 use crate::client::want;
 use crate::group_message::GroupQuestion;
 use crate::message::{FetchedPartition, Request};
@@ -9,6 +9,9 @@ use crate::trace::Address;
 use ottla_core::fetch_session::{PartitionKey, SessionHeader};
 use ottla_types::{BrokerId, ErrorCode, Offset};
 use std::collections::BTreeMap;
+
+/// How often a member commits in the generation before its own, too, parts per million.
+const LATE_PPM: u64 = 50_000;
 
 impl Member {
     pub(super) fn work(&mut self, cx: &mut ClientContext<'_>, coordinator: Address) {
@@ -90,6 +93,11 @@ impl Member {
             .collect();
         if offsets.is_empty() {
             return;
+        }
+        // A thread that was held up commits what it did before the group rebalanced. (In a KIP-848 group that may be right.)
+        if self.protocol == Protocol::Classic && self.claim.epoch > 1 && cx.random.chance_ppm(LATE_PPM) {
+            let late = GroupQuestion::Commit(offsets.clone());
+            self.ask_coordinator(cx, coordinator, late, Purpose::LateCommit);
         }
         let number = cx.oracle.groups.commit_begins(&self.group, self.claim.epoch, &offsets, cx.now_us);
         self.ask_coordinator(cx, coordinator, GroupQuestion::Commit(offsets), Purpose::Commit(number));
