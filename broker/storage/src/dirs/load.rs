@@ -175,8 +175,7 @@ impl LogDirs {
         let Candidate { dir, path, partition } = candidate;
         let topic_id = Log::read_topic_id(&*self.disk, path).unwrap_or_default();
         let was_made = topic_id.is_some_and(|id| self.made.lock().contains((id, partition.partition)));
-        let mut recovery = self.dirs[*dir].recovery_of(partition);
-        recovery.has_segments = was_made && recovery.trust_written;
+        let recovery = self.dirs[*dir].recovery_of(partition, was_made);
         let log_dir = Arc::clone(&self.dirs[*dir].log_dir);
         let config = config_of(partition, topic_id);
         match Log::open_in(log_dir, path.clone(), partition.clone(), config, recovery, now) {
@@ -210,13 +209,13 @@ impl LoadReport {
 }
 
 impl Dir {
-    fn recovery_of(&self, partition: &TopicPartition) -> Recovery {
+    fn recovery_of(&self, partition: &TopicPartition, was_made: bool) -> Recovery {
         Recovery {
             recovery_point: self.log_dir.recovery_point(partition).unwrap_or(0),
             log_start_offset: self.log_dir.log_start(partition).unwrap_or(0),
             trust_written: self.trust_written,
             clean: self.clean,
-            has_segments: false,
+            has_segments: was_made && self.trust_written,
         }
     }
 }

@@ -1,12 +1,10 @@
 //! One data directory as its logs see it: is it online, is it full, what is durably noted about them.
 
 use super::noted::Noted;
-use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::disk::Disk;
 use crate::error::DiskError;
 use crate::names;
 use ottla_types::{Offset, TopicPartition};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +18,9 @@ pub struct LogDir {
     /// Set once, by the error that took the directory offline.
     offline: OnceLock<String>,
     full: AtomicBool,
-    /// A directory with checkpoints, and not of one log that stands alone.
-    has_checkpoints: bool,
     recovery_points: Noted,
     log_starts: Noted,
-    /// What the cleaner's checkpoint says.
-    cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
+    cleaned: Noted,
 }
 
 /// What the checkpoints of a data directory say.
@@ -60,8 +55,7 @@ impl LogDir {
             disk,
             recovery_points: Noted::new(file(names::RECOVERY_POINT_CHECKPOINT), recovery_points),
             log_starts: Noted::new(file(names::LOG_START_CHECKPOINT), log_starts),
-            cleaned: Mutex::new(cleaned),
-            has_checkpoints,
+            cleaned: Noted::new(file(names::CLEANER_CHECKPOINT), cleaned),
             offline: OnceLock::new(),
             full: AtomicBool::new(false),
             path,
@@ -167,16 +161,12 @@ impl LogDir {
 
     /// Up to where a partition's log was compacted.
     pub(crate) fn cleaned_to(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.cleaned.lock().get(partition).copied()
+        self.cleaned.get(partition)
     }
 
     /// Durably notes how far a log is compacted.
     pub(crate) fn set_cleaned_to(&self, partition: &TopicPartition, offset: Offset) -> Result<(), DiskError> {
-        let mut cleaned = self.cleaned.lock();
-        if cleaned.insert(partition.clone(), offset) == Some(offset) {
-            return Ok(());
-        }
-        self.write_cleaned(&cleaned)
+        self.cleaned.set(&*self.disk, partition, offset)
     }
 
     /// Durably lowers how far a log counts as compacted, before what is above `offset` is cut off. With 0 nothing is
@@ -186,23 +176,6 @@ impl LogDir {
         partition: &TopicPartition,
         offset: Offset,
     ) -> Result<(), DiskError> {
-        let mut cleaned = self.cleaned.lock();
-        if cleaned.get(partition).is_none_or(|&at| at <= offset) {
-            return Ok(());
-        }
-        if offset > 0 {
-            cleaned.insert(partition.clone(), offset);
-        } else {
-            cleaned.remove(partition);
-        }
-        self.write_cleaned(&cleaned)
-    }
-
-    fn write_cleaned(&self, cleaned: &BTreeMap<TopicPartition, Offset>) -> Result<(), DiskError> {
-        if !self.has_checkpoints {
-            return Ok(());
-        }
-        let path = self.path.join(names::CLEANER_CHECKPOINT);
-        replace_file(&*self.disk, &path, format_offsets(cleaned).as_bytes(), Durability::Synced)
+        self.cleaned.lower(&*self.disk, partition, offset)
     }
 }

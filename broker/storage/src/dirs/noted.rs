@@ -1,5 +1,5 @@
-//! A checkpoint of offsets, one for each log of a data directory. Saved now and then as a whole, and lowered at once
-//! where a log goes back: it must not promise more than the log has.
+//! A checkpoint of offsets, one for each log of a data directory. Saved now and then as a whole, or set for one log, and
+//! lowered at once where a log goes back: it must not promise more than the log has.
 
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::disk::Disk;
@@ -31,6 +31,20 @@ impl Noted {
 
     pub(super) fn get(&self, partition: &TopicPartition) -> Option<Offset> {
         self.state.lock().offsets.get(partition).copied()
+    }
+
+    /// Durably notes a partition's offset.
+    pub(super) fn set(
+        &self,
+        disk: &dyn Disk,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<(), DiskError> {
+        let mut state = self.state.lock();
+        if state.offsets.insert(partition.clone(), offset) == Some(offset) {
+            return Ok(());
+        }
+        self.write(disk, &state.offsets)
     }
 
     /// Durably lowers a partition's offset, before the log goes back. With 0 nothing is known of it any more.
