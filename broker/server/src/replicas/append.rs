@@ -4,7 +4,7 @@ use super::partition::{Partition, Role, State, Wait, lock_log};
 use ottla_core::replication::{AckState, AppendRefused, Leader};
 use ottla_records::BatchHeader;
 use ottla_records::validate::{ProduceError, Validated};
-use ottla_storage::{AppendError, Log};
+use ottla_storage::AppendError;
 use ottla_types::{ErrorCode, Offset, TimestampMs};
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl Partition {
             leader.handle_append(now.ms, log.log_end_offset());
         }
         let log_start_offset = log.log_start_offset();
-        let flush_due = is_flush_due(&log) && log.flushed_offset() <= appended.last_offset;
+        let flush_due = log.is_flush_full() && log.flushed_offset() <= appended.last_offset;
         drop(log);
         self.run_effects(state);
         let wait = self.wait_for(state, appended.last_offset, acks, flush_due);
@@ -132,10 +132,4 @@ fn may_append(role: &mut Role, acks: i16) -> Result<&mut Leader, ErrorCode> {
     let Role::Leader(leader) = role else { return Err(ErrorCode::NotLeaderOrFollower) };
     leader.check_append(acks).map_err(AppendRefused::code)?;
     Ok(leader)
-}
-
-/// `flush.messages`: so many records may wait for a sync.
-fn is_flush_due(log: &Log) -> bool {
-    let waiting = log.log_end_offset() - log.flushed_offset();
-    waiting.unsigned_abs() >= log.config().flush_messages
 }

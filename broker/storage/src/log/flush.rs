@@ -93,12 +93,19 @@ pub fn sync_through(log: &Mutex<Log>, upto: Offset) -> Result<Offset, LogError> 
 }
 
 impl Log {
+    /// Whether as many records wait for a sync as `flush.messages` allows.
+    #[must_use]
+    pub fn is_flush_full(&self) -> bool {
+        let waiting = (self.log_end_offset - self.flushed_offset).unsigned_abs();
+        waiting > 0 && waiting >= self.config.flush_messages
+    }
+
     /// Whether `flush.messages` or `flush.ms` asks for a sync now.
     #[must_use]
     pub fn is_flush_due(&self, now: TimestampMs) -> bool {
-        let waiting = (self.log_end_offset - self.flushed_offset).unsigned_abs();
         let is_old = |since: TimestampMs| (now - since).unsigned_abs() >= self.config.flush_ms;
-        waiting > 0 && (waiting >= self.config.flush_messages || self.unflushed_since.is_some_and(is_old))
+        self.is_flush_full()
+            || (self.log_end_offset > self.flushed_offset && self.unflushed_since.is_some_and(is_old))
     }
 
     /// What to sync by `flush.messages` and `flush.ms`, if it is time.
