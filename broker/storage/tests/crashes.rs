@@ -1,12 +1,13 @@
 //! Crashes at every operation of the disk: what opens afterwards has all that was promised and nothing else.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod common;
+
 use bytes::Bytes;
+use common::{Machine, first_that_runs_through, partition};
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
-use ottla_storage::sim_disk::SimDisk;
-use ottla_storage::{DirsOptions, Disk, Log, LogConfig, LogDirs, LogHandle};
-use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
-use std::path::PathBuf;
+use ottla_storage::{Log, LogConfig, LogDirs, LogHandle};
+use ottla_types::{LeaderEpoch, Offset, TopicId, Uuid};
 use std::sync::Arc;
 
 const NOW: i64 = 1_000;
@@ -18,23 +19,6 @@ fn config() -> Arc<LogConfig> {
         file_delete_delay_ms: 10,
         ..LogConfig::default()
     })
-}
-
-fn partition() -> TopicPartition {
-    TopicPartition::new("t", 0)
-}
-
-fn start(disk: &SimDisk, boot: u32) -> LogDirs {
-    let options = DirsOptions {
-        dirs: vec![PathBuf::from("/data")],
-        node_id: BrokerId(1),
-        cluster_id: Some("c".to_owned()),
-        boot_id: boot.to_string(),
-    };
-    let dirs = LogDirs::open(Arc::new(disk.clone()), &options).unwrap();
-    let report = dirs.load(1, NOW, &|_, _| config());
-    assert!(report.failed.is_empty(), "{report:?}");
-    dirs
 }
 
 /// What must be in the log: the batch (its first value byte repeated) at each offset, and up to where it was promised.
@@ -186,51 +170,27 @@ fn check(dirs: &LogDirs, model: &Model, at_least: usize, trace: &str) -> Option<
     Some(log.log_end_offset())
 }
 
-fn run_with_crash(seed: u64, at: u64, machine: bool) -> bool {
-    let disk = SimDisk::new(seed);
-    // Too little for a reserve to be set aside.
-    disk.set_capacity(16 << 20);
-    disk.create_dir_all(std::path::Path::new("/data")).unwrap();
-    disk.sync_dir(std::path::Path::new("/")).unwrap();
-    let mut run = Run { dirs: start(&disk, 0), model: Model::default(), next_value: 0, epoch: 0 };
-    disk.crash_at(at);
+fn run_with_crash(seed: u64, at: u64, loses_power: bool) -> bool {
+    let mut machine = Machine::new(seed, 16 << 20, config(), NOW, loses_power);
+    let mut run = Run { dirs: machine.start(), model: Model::default(), next_value: 0, epoch: 0 };
+    machine.disk.crash_at(at);
     run.live();
-    let stopped = disk.has_stopped();
+    let stopped = machine.disk.has_stopped();
     let mut model = run.model;
     drop(run.dirs);
-    let trace = format!("seed {seed}, operation {at}, machine {machine}");
-    let mut boot = 0;
-    let promised = if machine { model.synced } else { model.acked.min(model.shortest) };
-    let mut crash = |disk: &SimDisk| {
-        if machine {
-            disk.crash_machine();
-            boot += 1;
-        } else {
-            disk.crash_process();
-        }
-        boot
-    };
-    let boot_now = crash(&disk);
+    let trace = format!("seed {seed}, operation {at}, machine {loses_power}");
+    let promised = if loses_power { model.synced } else { model.acked.min(model.shortest) };
+    machine.crash();
     // Opening may be cut short too, any number of times.
-    let mut boot_now = boot_now;
     for step in [1, 3, 6, 11] {
-        disk.crash_at(step + at % 5);
-        let options = DirsOptions {
-            dirs: vec![PathBuf::from("/data")],
-            node_id: BrokerId(1),
-            cluster_id: Some("c".to_owned()),
-            boot_id: boot_now.to_string(),
-        };
-        if let Ok(dirs) = LogDirs::open(Arc::new(disk.clone()), &options) {
-            dirs.load(1, NOW, &|_, _| config());
-        }
-        boot_now = crash(&disk);
+        machine.open_until_crash(step + at % 5);
+        machine.crash();
     }
-    let dirs = start(&disk, boot_now);
+    let dirs = machine.start();
     let end = check(&dirs, &model, promised, &trace);
     drop(dirs);
-    disk.crash_process();
-    let dirs = start(&disk, boot_now);
+    machine.disk.crash_process();
+    let dirs = machine.start();
     assert_eq!(check(&dirs, &model, promised, &trace), end, "{trace}: opening again finds something else");
     // And life goes on.
     let end = end.unwrap_or(0) as usize;
@@ -258,20 +218,14 @@ fn run_with_crash(seed: u64, at: u64, machine: bool) -> bool {
 #[test]
 fn a_process_that_dies_at_any_operation_loses_nothing_it_acknowledged() {
     for seed in 0..2 {
-        let mut at = 0;
-        while run_with_crash(seed, at, false) {
-            at += 1;
-        }
-        assert!(at > 100, "only {at} operations");
+        let operations = first_that_runs_through(0, 1, |at| run_with_crash(seed, at, false));
+        assert!(operations > 100, "only {operations} operations");
     }
 }
 
 #[test]
 fn a_machine_that_dies_at_any_operation_loses_nothing_that_was_synced() {
     for seed in 0..6 {
-        let mut at = 0;
-        while run_with_crash(seed, at, true) {
-            at += 1;
-        }
+        first_that_runs_through(0, 1, |at| run_with_crash(seed, at, true));
     }
 }

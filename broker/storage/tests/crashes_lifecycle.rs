@@ -2,13 +2,14 @@
 //! emptied to start elsewhere, deleted, and made again under the same name.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod common;
+
 use bytes::Bytes;
+use common::{Machine, first_that_runs_through, partition};
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
-use ottla_storage::sim_disk::SimDisk;
-use ottla_storage::{DirsOptions, Disk, Log, LogConfig, LogDirs, LogHandle};
-use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
+use ottla_storage::{Log, LogConfig, LogDirs, LogHandle};
+use ottla_types::{LeaderEpoch, Offset, TopicId, Uuid};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const NOW: i64 = 1_000;
@@ -23,26 +24,6 @@ fn config() -> Arc<LogConfig> {
         file_delete_delay_ms: 10,
         ..LogConfig::default()
     })
-}
-
-fn partition() -> TopicPartition {
-    TopicPartition::new("t", 0)
-}
-
-fn options(boot: u32) -> DirsOptions {
-    DirsOptions {
-        dirs: vec![PathBuf::from("/data")],
-        node_id: BrokerId(1),
-        cluster_id: Some("c".to_owned()),
-        boot_id: boot.to_string(),
-    }
-}
-
-fn start(disk: &SimDisk, boot: u32) -> LogDirs {
-    let dirs = LogDirs::open(Arc::new(disk.clone()), &options(boot)).unwrap();
-    let report = dirs.load(1, NOW, &|_, _| config());
-    assert!(report.failed.is_empty(), "{report:?}");
-    dirs
 }
 
 /// A batch of one record that says which life of the log it is of, and as the how manieth.
@@ -219,79 +200,46 @@ fn check_producers(log: &mut Log, found: &[(usize, usize)], trace: &str) {
     log.truncate_to(end, NOW).unwrap();
 }
 
-fn crash(disk: &SimDisk, machine: bool, boot: &mut u32) {
-    if machine {
-        disk.crash_machine();
-        *boot += 1;
-    } else {
-        disk.crash_process();
-    }
-}
-
-/// Opens everything until the disk stops; true if it did.
-fn open_until_crash(disk: &SimDisk, boot: u32, operation: u64) -> bool {
-    disk.crash_at(operation);
-    if let Ok(dirs) = LogDirs::open(Arc::new(disk.clone()), &options(boot)) {
-        dirs.load(1, NOW, &|_, _| config());
-    }
-    disk.has_stopped()
-}
-
 /// Lives until operation `at`, then opens until each of `openings`, then looks. True if all of them stopped the disk.
-fn run_with_crashes(seed: u64, at: u64, openings: &[u64], machine: bool) -> bool {
-    let disk = SimDisk::new(seed);
-    disk.set_capacity(16 << 20);
-    disk.create_dir_all(Path::new("/data")).unwrap();
-    disk.sync_dir(Path::new("/")).unwrap();
-    let mut boot = 0;
-    let mut run = Run { dirs: start(&disk, boot), model: Model::default() };
-    disk.crash_at(at);
+fn run_with_crashes(seed: u64, at: u64, openings: &[u64], loses_power: bool) -> bool {
+    let mut machine = Machine::new(seed, 16 << 20, config(), NOW, loses_power);
+    let mut run = Run { dirs: machine.start(), model: Model::default() };
+    machine.disk.crash_at(at);
     run.live();
-    let mut stopped = disk.has_stopped();
+    let mut stopped = machine.disk.has_stopped();
     let Run { dirs, model } = run;
     drop(dirs);
-    let trace = format!("seed {seed}, operation {at}, openings {openings:?}, machine {machine}");
-    crash(&disk, machine, &mut boot);
+    let trace = format!("seed {seed}, operation {at}, openings {openings:?}, machine {loses_power}");
+    machine.crash();
     for operation in openings {
-        stopped &= open_until_crash(&disk, boot, *operation);
-        crash(&disk, machine, &mut boot);
+        stopped &= machine.open_until_crash(*operation);
+        machine.crash();
     }
-    check(&start(&disk, boot), &model, machine, &trace);
+    check(&machine.start(), &model, loses_power, &trace);
     stopped
 }
 
 #[test]
 fn a_process_that_dies_while_a_log_begins_or_ends_leaves_one_life_of_it() {
     for seed in 0..2 {
-        let mut at = 0;
-        while run_with_crashes(seed, at, &[], false) {
-            at += 1;
-        }
-        assert!(at > 60, "only {at} operations");
+        let operations = first_that_runs_through(0, 1, |at| run_with_crashes(seed, at, &[], false));
+        assert!(operations > 60, "only {operations} operations");
     }
 }
 
 #[test]
 fn a_machine_that_dies_while_a_log_begins_or_ends_keeps_what_was_synced() {
     for seed in 0..6 {
-        let mut at = 0;
-        while run_with_crashes(seed, at, &[], true) {
-            at += 1;
-        }
+        first_that_runs_through(0, 1, |at| run_with_crashes(seed, at, &[], true));
     }
 }
 
 #[test]
 fn recovery_that_is_cut_at_any_operation_and_again_loses_nothing_either() {
-    for (seed, machine) in [(0, false), (1, true), (2, true)] {
-        for at in (seed..).step_by(5) {
-            let mut opening = 0;
-            while run_with_crashes(seed, at, &[opening, opening / 2], machine) {
-                opening += 1;
-            }
-            if opening == 0 {
-                break;
-            }
-        }
+    for (seed, loses_power) in [(0, false), (1, true), (2, true)] {
+        first_that_runs_through(seed, 5, |at| {
+            let cut = |opening| run_with_crashes(seed, at, &[opening, opening / 2], loses_power);
+            first_that_runs_through(0, 1, cut) > 0
+        });
     }
 }

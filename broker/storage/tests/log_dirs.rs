@@ -20,6 +20,14 @@ fn open(dirs: &[PathBuf], boot_id: &str) -> (LogDirs, LoadReport) {
     (dirs, report)
 }
 
+/// One data directory with nothing in it, opened.
+fn fresh(boot_id: &str) -> (tempfile::TempDir, [PathBuf; 1], LogDirs) {
+    let root = tempfile::tempdir().unwrap();
+    let paths = [root.path().join("a")];
+    let (dirs, _) = open(&paths, boot_id);
+    (root, paths, dirs)
+}
+
 fn batch() -> RecordBatch {
     let mut builder = RecordBatchBuilder::new(BuilderOptions::default());
     builder.append(5, None, Some(&[1; 100]), &[]).unwrap();
@@ -74,9 +82,7 @@ fn logs_spread_over_the_directories_and_are_found_again() {
 
 #[test]
 fn what_was_not_synced_is_verified_after_the_machine_restarted_and_only_then() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot 1");
+    let (_root, paths, dirs) = fresh("boot 1");
     create(&dirs, 2);
     append_many(&dirs, 0, 50);
     dirs.flush_all();
@@ -93,9 +99,7 @@ fn what_was_not_synced_is_verified_after_the_machine_restarted_and_only_then() {
 
 #[test]
 fn a_log_that_lost_what_was_on_disk_stays_out_however_often_it_is_opened() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot 1");
+    let (_root, paths, dirs) = fresh("boot 1");
     create(&dirs, 2);
     append_many(&dirs, 0, 50);
     dirs.flush_all();
@@ -112,9 +116,7 @@ fn a_log_that_lost_what_was_on_disk_stays_out_however_often_it_is_opened() {
 
 #[test]
 fn a_log_made_anew_has_nothing_of_the_one_before() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot");
+    let (_root, paths, dirs) = fresh("boot");
     create(&dirs, 1);
     append_many(&dirs, 0, 9);
     dirs.get(&partition(0)).unwrap().lock().delete_records_before(7).unwrap();
@@ -134,9 +136,7 @@ fn a_log_made_anew_has_nothing_of_the_one_before() {
 
 #[test]
 fn a_damaged_log_stays_out_and_the_others_serve() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot 1");
+    let (_root, paths, dirs) = fresh("boot 1");
     create(&dirs, 3);
     (0..3).for_each(|index| append_many(&dirs, index, 10));
     drop(dirs);
@@ -157,9 +157,7 @@ fn a_damaged_log_stays_out_and_the_others_serve() {
 
 #[test]
 fn a_deleted_partition_is_gone_at_once_and_its_successor_starts_at_zero() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot");
+    let (_root, paths, dirs) = fresh("boot");
     create(&dirs, 1);
     append_many(&dirs, 0, 9);
     dirs.flush_all();
@@ -184,9 +182,7 @@ fn a_deleted_partition_is_gone_at_once_and_its_successor_starts_at_zero() {
 
 #[test]
 fn a_directory_in_use_of_another_cluster_or_of_another_broker_is_refused() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot");
+    let (_root, paths, dirs) = fresh("boot");
     let again = LogDirs::open(Arc::new(FsDisk), &options(&paths, "boot"));
     assert!(matches!(again, Err(DirsError::Locked { .. })));
     drop(dirs);
@@ -211,9 +207,7 @@ fn a_directory_that_cannot_be_made_is_offline_and_the_other_one_serves() {
 
 #[test]
 fn a_thousand_partitions_are_made_and_found_quickly() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot");
+    let (_root, paths, dirs) = fresh("boot");
     let started = std::time::Instant::now();
     create(&dirs, 1_000);
     let created = started.elapsed();
@@ -229,9 +223,7 @@ fn a_thousand_partitions_are_made_and_found_quickly() {
 
 #[test]
 fn a_lost_topic_id_is_written_again_and_a_stray_directory_is_set_aside() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot");
+    let (_root, paths, dirs) = fresh("boot");
     create(&dirs, 1);
     append_many(&dirs, 0, 3);
     drop(dirs);
@@ -299,9 +291,7 @@ fn a_log_whose_files_are_gone_is_not_made_again_before_it_is_given_up() {
 
 #[test]
 fn what_was_never_flushed_may_be_gone_with_the_machine() {
-    let root = tempfile::tempdir().unwrap();
-    let paths = [root.path().join("a")];
-    let (dirs, _) = open(&paths, "boot 1");
+    let (_root, paths, dirs) = fresh("boot 1");
     create(&dirs, 1);
     append_many(&dirs, 0, 5);
     drop(dirs);

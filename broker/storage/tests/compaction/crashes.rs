@@ -1,37 +1,16 @@
 //! Crashes at every operation of the disk while a log is written, compacted and truncated.
 
+use crate::common::{Machine, first_that_runs_through, partition};
 use crate::harness::*;
 use ottla_records::Compression;
 use ottla_storage::compaction::{CleanOptions, clean};
-use ottla_storage::sim_disk::SimDisk;
-use ottla_storage::{DirsOptions, Disk, LogConfig, LogDirs, LogHandle};
-use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
+use ottla_storage::{LogConfig, LogDirs, LogHandle};
+use ottla_types::{LeaderEpoch, Offset, TopicId, Uuid};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn small_config() -> Arc<LogConfig> {
     Arc::new(LogConfig { segment_bytes: 700, file_delete_delay_ms: 10, ..config() })
-}
-
-fn partition() -> TopicPartition {
-    TopicPartition::new("t", 0)
-}
-
-fn dirs_options(boot: u32) -> DirsOptions {
-    DirsOptions {
-        dirs: vec![PathBuf::from("/data")],
-        node_id: BrokerId(1),
-        cluster_id: Some("c".to_owned()),
-        boot_id: boot.to_string(),
-    }
-}
-
-fn start(disk: &SimDisk, boot: u32) -> LogDirs {
-    let dirs = LogDirs::open(Arc::new(disk.clone()), &dirs_options(boot)).unwrap();
-    let report = dirs.load(1, NOW, &|_, _| small_config());
-    assert!(report.failed.is_empty(), "{report:?}");
-    dirs
 }
 
 /// What was appended, by offset, and what was promised.
@@ -192,44 +171,28 @@ fn check(dirs: &LogDirs, model: &Model, promised: usize, trace: &str) -> usize {
     end
 }
 
-fn run_with_crash(seed: u64, at: u64, machine: bool) -> bool {
-    let disk = SimDisk::new(seed);
-    // Enough for copies, and too little for a reserve to be set aside.
-    disk.set_capacity(24 << 20);
-    disk.create_dir_all(Path::new("/data")).unwrap();
-    disk.sync_dir(Path::new("/")).unwrap();
-    let mut run = Run { dirs: start(&disk, 0), model: Model::default(), epoch: 0, random: seed };
-    disk.crash_at(at);
+fn run_with_crash(seed: u64, at: u64, loses_power: bool) -> bool {
+    // Enough room for copies.
+    let mut machine = Machine::new(seed, 24 << 20, small_config(), NOW, loses_power);
+    let mut run = Run { dirs: machine.start(), model: Model::default(), epoch: 0, random: seed };
+    machine.disk.crash_at(at);
     run.live();
-    let stopped = disk.has_stopped();
+    let stopped = machine.disk.has_stopped();
     let Run { dirs, model, .. } = run;
     drop(dirs);
-    let trace = format!("seed {seed}, operation {at}, machine {machine}");
-    let promised = if machine { model.synced } else { model.acked.min(model.shortest) };
-    let mut boot = 0;
-    let mut crash = || {
-        if machine {
-            disk.crash_machine();
-            boot += 1;
-        } else {
-            disk.crash_process();
-        }
-        boot
-    };
-    let mut boot_now = crash();
+    let trace = format!("seed {seed}, operation {at}, machine {loses_power}");
+    let promised = if loses_power { model.synced } else { model.acked.min(model.shortest) };
+    machine.crash();
     // Opening may be cut short too.
     for step in [0, 1, 2, 4, 7, 12] {
-        disk.crash_at(step + at % 3);
-        if let Ok(dirs) = LogDirs::open(Arc::new(disk.clone()), &dirs_options(boot_now)) {
-            dirs.load(1, NOW, &|_, _| small_config());
-        }
-        boot_now = crash();
+        machine.open_until_crash(step + at % 3);
+        machine.crash();
     }
-    let dirs = start(&disk, boot_now);
+    let dirs = machine.start();
     let end = check(&dirs, &model, promised, &trace);
     drop(dirs);
-    disk.crash_process();
-    let dirs = start(&disk, boot_now);
+    machine.disk.crash_process();
+    let dirs = machine.start();
     assert_eq!(check(&dirs, &model, promised, &trace), end, "{trace}: opening again finds something else");
     go_on(dirs, model, end, &trace);
     stopped
@@ -253,20 +216,14 @@ fn go_on(dirs: LogDirs, mut model: Model, end: usize, trace: &str) {
 
 #[test]
 fn a_process_that_dies_at_any_operation_loses_no_latest_record() {
-    let mut at = 0;
-    while run_with_crash(0, at, false) {
-        at += 1;
-    }
-    assert!(at > 150, "only {at} operations");
+    let operations = first_that_runs_through(0, 1, |at| run_with_crash(0, at, false));
+    assert!(operations > 150, "only {operations} operations");
 }
 
 #[test]
 fn a_machine_that_dies_at_any_operation_loses_no_latest_record_that_was_synced() {
     // Every second operation each, and so every one with another fate of what was not synced.
     for seed in 0..2 {
-        let mut at = seed;
-        while run_with_crash(seed, at, true) {
-            at += 2;
-        }
+        first_that_runs_through(seed, 2, |at| run_with_crash(seed, at, true));
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod basics;
+#[path = "../common/mod.rs"]
+mod common;
 mod crashes;
 mod harness;
 mod model;

@@ -1,0 +1,78 @@
+//! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation.
+
+use ottla_storage::sim_disk::SimDisk;
+use ottla_storage::{DirsOptions, Disk, LogConfig, LogDirs};
+use ottla_types::{BrokerId, TimestampMs, TopicPartition};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+/// What is started again after each crash.
+pub struct Machine {
+    pub disk: SimDisk,
+    pub config: Arc<LogConfig>,
+    pub now: TimestampMs,
+    /// Whether a crash is one of the machine, or of the process only.
+    pub loses_power: bool,
+    boots: u32,
+}
+
+impl Machine {
+    /// An empty disk of `capacity` bytes: below what has a reserve set aside.
+    pub fn new(
+        seed: u64,
+        capacity: u64,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+        loses_power: bool,
+    ) -> Self {
+        let disk = SimDisk::new(seed);
+        disk.set_capacity(capacity);
+        disk.create_dir_all(Path::new("/data")).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        Self { disk, config, now, loses_power, boots: 0 }
+    }
+
+    fn options(&self) -> DirsOptions {
+        DirsOptions {
+            dirs: vec![PathBuf::from("/data")],
+            node_id: BrokerId(1),
+            cluster_id: Some("c".to_owned()),
+            boot_id: self.boots.to_string(),
+        }
+    }
+
+    /// Opens everything, and every log opens.
+    pub fn start(&self) -> LogDirs {
+        let dirs = LogDirs::open(Arc::new(self.disk.clone()), &self.options()).unwrap();
+        let report = dirs.load(1, self.now, &|_, _| Arc::clone(&self.config));
+        assert!(report.failed.is_empty(), "{report:?}");
+        dirs
+    }
+
+    /// Opens everything until the disk stops; true if it did.
+    pub fn open_until_crash(&self, operation: u64) -> bool {
+        self.disk.crash_at(operation);
+        if let Ok(dirs) = LogDirs::open(Arc::new(self.disk.clone()), &self.options()) {
+            dirs.load(1, self.now, &|_, _| Arc::clone(&self.config));
+        }
+        self.disk.has_stopped()
+    }
+
+    pub fn crash(&mut self) {
+        if self.loses_power {
+            self.disk.crash_machine();
+            self.boots += 1;
+        } else {
+            self.disk.crash_process();
+        }
+    }
+}
+
+/// The first of the operations `from`, `from + step` and so on at which nothing is stopped any more.
+pub fn first_that_runs_through(from: u64, step: usize, stops: impl Fn(u64) -> bool) -> u64 {
+    (from..).step_by(step).find(|at| !stops(*at)).unwrap()
+}
