@@ -4,15 +4,15 @@
 //! somebody is there who lets Topics go and tells brokers that all of them stop. Nothing of this may hold up a removal for
 //! ever: what the operator does not let go in time is let go here.
 
+use crate::topics::apply::finalizers_patch;
 use crate::values::{Values, is_owned_by};
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::names;
-use ottla_operator_core::topic::{FINALIZER, Topic};
-use serde_json::json;
+use ottla_operator_core::topic::Topic;
 use std::time::{Duration, Instant};
 
 /// So long it is waited for the operator to let Topics go.
@@ -85,14 +85,12 @@ where
 
 /// Takes our finalizer off Topics whose cluster is gone, as the operator would.
 async fn let_go(topics: &Api<Topic>, clusters: &Api<Cluster>, held: &[Topic]) -> anyhow::Result<()> {
-    for topic in held.iter().filter(|topic| topic.finalizers().iter().any(|name| name == FINALIZER)) {
+    for topic in held.iter().filter(|topic| topic.has_finalizer()) {
         if clusters.get_opt(&topic.spec.cluster_ref.name).await?.is_some() {
             continue;
         }
         let name = topic.name_any();
-        let others: Vec<&String> = topic.finalizers().iter().filter(|name| *name != FINALIZER).collect();
-        let patch = json!({"metadata": {"finalizers": others, "resourceVersion": topic.resource_version()}});
-        match topics.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        match topics.patch(&name, &PatchParams::default(), &finalizers_patch(topic, false)).await {
             Ok(_) => println!("{name} let go: its cluster is gone, and no operator did it"),
             Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => {}
             Err(error) => return Err(error.into()),

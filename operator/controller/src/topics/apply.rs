@@ -202,17 +202,19 @@ async fn write_status(context: &Context, topic: &Topic, status: TopicStatus) -> 
     }
 }
 
-/// Adds our finalizer or takes it off; other finalizers stay.
+/// A change of the topic that is looked at: it gets our finalizer or loses it; other finalizers stay.
+pub(crate) fn finalizers_patch(topic: &Topic, held: bool) -> Patch<serde_json::Value> {
+    let others = topic.finalizers().iter().map(String::as_str).filter(|name| *name != FINALIZER);
+    let all: Vec<&str> = others.chain(held.then_some(FINALIZER)).collect();
+    Patch::Merge(json!({"metadata": {"finalizers": all, "resourceVersion": topic.resource_version()}}))
+}
+
+/// Adds our finalizer or takes it off.
 async fn finalizers(context: &Context, topic: &Topic, held: bool) -> Result<(), LookError> {
-    let mut all: Vec<String> = topic.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-    if held {
-        all.push(FINALIZER.to_owned());
-    }
-    let patch = json!({"metadata": {"finalizers": all, "resourceVersion": topic.resource_version()}});
+    let patch = finalizers_patch(topic, held);
     let params = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     let api = api(context, topic);
-    let written =
-        context.write("finalizer", api.patch(&topic.name_any(), &params, &Patch::Merge(patch))).await;
+    let written = context.write("finalizer", api.patch(&topic.name_any(), &params, &patch)).await;
     match written {
         Err(LookError::Kube(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
         other => other.map(|_| ()),

@@ -1,6 +1,6 @@
 //! A look at all Topics of a cluster together: a thousand of them are a few requests to the brokers.
 
-mod apply;
+pub(crate) mod apply;
 
 use crate::brokers::{Brokers, Seen};
 use crate::context::{Context, LookError, key};
@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::config::Settings;
-use ottla_operator_core::topic::{FINALIZER, Topic};
+use ottla_operator_core::topic::Topic;
 use ottla_operator_core::topics::{self, ClusterState, Observed, TopicPlan};
 use ottla_operator_core::{conditions, names};
 use std::collections::{BTreeMap, HashSet};
@@ -108,7 +108,7 @@ async fn look_at_all(topics: &TopicContext, namespace: &str, name: &str) -> Resu
 /// The last thing that an operator does that is stopped: Topics in namespaces that go are let go with them.
 pub async fn farewell(topics: &TopicContext) {
     let context = &topics.context;
-    let held = topics.store.state_filter(|topic| topic.finalizers().iter().any(|name| name == FINALIZER));
+    let held = topics.store.state_filter(Topic::has_finalizer);
     let namespaces = held.iter().filter_map(|topic| topic.namespace()).collect();
     let going = crate::cluster::going(context, namespaces).await;
     let is_going =

@@ -163,4 +163,10 @@ impl Topic {
     pub fn topic_name(&self) -> &str {
         self.spec.topic_name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
     }
+
+    /// Whether it carries our [`FINALIZER`].
+    #[must_use]
+    pub fn has_finalizer(&self) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+    }
 }

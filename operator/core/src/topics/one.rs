@@ -5,7 +5,7 @@ use super::{Action, ClusterState, allowed};
 use crate::config::Settings;
 use crate::observed::{BrokersView, PartitionView};
 use crate::plan::Move;
-use crate::topic::{AdoptionPolicy, ConfigPolicy, DeletionPolicy, FINALIZER, Topic, TopicStatus};
+use crate::topic::{AdoptionPolicy, ConfigPolicy, DeletionPolicy, Topic, TopicStatus};
 use crate::validate;
 use ottla_core::placement;
 use ottla_types::BrokerId;
@@ -25,10 +25,6 @@ impl View<'_> {
     fn say(&self, actions: Vec<Action>, reason: Reason, message: impl AsRef<str>) -> Outcome {
         let before = self.topic.status.clone().unwrap_or_default();
         (actions, status::with(self, before, reason, message.as_ref()))
-    }
-
-    fn has_finalizer(&self) -> bool {
-        self.topic.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
     }
 
     fn noted_id(&self) -> Option<&str> {
@@ -96,7 +92,7 @@ fn must_not_adopt(view: &View<'_>) -> bool {
 
 /// The finalizer is there exactly where the topic is to go with the resource.
 fn hold(view: &View<'_>) -> Vec<Action> {
-    match (view.topic.spec.deletion_policy, view.has_finalizer()) {
+    match (view.topic.spec.deletion_policy, view.topic.has_finalizer()) {
         (DeletionPolicy::Delete, false) => vec![Action::AddFinalizer],
         (DeletionPolicy::Retain, true) => vec![Action::RemoveFinalizer],
         _ => vec![],
@@ -104,12 +100,12 @@ fn hold(view: &View<'_>) -> Vec<Action> {
 }
 
 fn release(view: &View<'_>) -> Vec<Action> {
-    if view.has_finalizer() { vec![Action::RemoveFinalizer] } else { vec![] }
+    if view.topic.has_finalizer() { vec![Action::RemoveFinalizer] } else { vec![] }
 }
 
 /// Nothing of the resource is left but its finalizer. Only the very topic that was its own is deleted.
 fn delete(view: &View<'_>, cluster: ClusterState<'_>) -> Outcome {
-    if !view.has_finalizer() {
+    if !view.topic.has_finalizer() {
         return view.say(vec![], Reason::Deleting, "");
     }
     let (ids, noted) = match (cluster, view.noted_id()) {
