@@ -27,6 +27,13 @@ def dying(release):
     rolled_out(release)
 
 
+def deaths(release):
+    """What the operator wrote last in each of its lives, in order."""
+    lines = release.namespace.run("logs", f"deployment/{release.deployment}", "--tail=-1").splitlines()
+    said = [json.loads(line) for line in lines if "dying after this write" in line]
+    return [line["what"] for line in said]
+
+
 def rolled_out(release):
     """Waits until only operators of the present template are there."""
     release.namespace.run("rollout", "status", f"deployment/{release.deployment}", "--timeout=90s", timeout=100)
@@ -61,6 +68,9 @@ def test_an_operator_that_dies_after_each_write_gets_there(release, cluster, oth
         load.more()
         topic.delete()
         eventually(lambda: other.describe(topic.name) is None)
+    ends = deaths(release)
+    print(f"{len(ends)} deaths:", {what: ends.count(what) for what in sorted(set(ends))})
+    assert len(ends) > 24 and {"StatefulSet", "cluster status", "topic status"} <= set(ends), ends
     other.namespace.delete("cluster", other.name)
     eventually(lambda: not other.pods(), 120)
 

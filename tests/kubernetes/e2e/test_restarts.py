@@ -1,5 +1,6 @@
 """Restarts: by the operator, by people, by Kubernetes. Under load, no send fails and no record is lost."""
 
+import threading
 import time
 
 import pytest
@@ -73,3 +74,19 @@ def test_a_new_image_is_rolled_out_broker_by_broker(cluster, load, image):
     cluster.change(image=image)
     cluster.wait_settled(3, 180)
     load.more()
+
+
+@pytest.mark.long
+def test_the_operator_is_not_needed_for_restarts(cluster, release, load):
+    release.scale_operator(0)
+    try:
+        eventually(lambda: not release.operator_pods())
+        before = cluster.uids()
+        worker = threading.Thread(target=cluster.namespace.delete, args=("pod", *sorted(before)))
+        worker.start()
+        worker.join(180)
+        eventually(lambda: len(others(before, cluster.uids())) == 3 and len(cluster.ready_pods()) == 3, 120)
+        load.more()
+    finally:
+        release.scale_operator(1)
+    cluster.wait_settled(3)
