@@ -39,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
         log_start_offset: if flags & 8 != 0 { 5 } else { 0 },
         trust_written: flags & 4 != 0,
         clean: flags & 12 == 12,
+        has_segments: flags & 16 != 0,
     };
     let Some(mut log) = open(&disk, recovery) else { return };
     ask(&mut log);
