@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::producer_ids::ProducerIds;
 use crate::replicas::Replicas;
 use ottla_core::fetch_session;
+use ottla_core::metadata::Image;
 use ottla_storage::LogDirs;
 use ottla_types::BrokerId;
 use parking_lot::Mutex;
@@ -49,5 +50,12 @@ impl Broker {
     /// This broker's id.
     pub fn id(&self) -> BrokerId {
         self.config.node_id
+    }
+
+    /// Whether this process is registered and may lead, by this metadata. After a quick restart the metadata that the
+    /// broker has from before still say it of the process that was there then.
+    pub fn is_active_in(&self, image: &Image) -> bool {
+        let epoch = self.cluster.epoch();
+        image.broker(self.id()).is_some_and(|registered| registered.is_active() && registered.epoch == epoch)
     }
 }

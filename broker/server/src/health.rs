@@ -15,7 +15,7 @@ impl Health for Broker {
 
     fn ready(&self) -> Result<(), String> {
         let (image, me) = (self.metadata.image(), self.id());
-        if self.cluster.epoch().is_none() || !image.is_active(me) {
+        if !self.is_active_in(&image) {
             return Err("not registered with the controller".to_owned());
         }
         if image.permits().contains_key(&me) {

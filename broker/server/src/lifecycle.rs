@@ -60,10 +60,9 @@ impl Identity {
 /// Registers this broker and returns when it may lead. Heartbeats go on in the background.
 pub async fn register(broker: &Arc<Broker>, identity: Identity) {
     register_once(broker, &identity).await;
-    let me = broker.id();
-    while !broker.metadata.image().is_active(me) {
+    while !broker.is_active_in(&broker.metadata.image()) {
         heartbeat(broker, &identity).await;
-        let active = broker.metadata.wait_until(|image| image.is_active(me));
+        let active = broker.metadata.wait_until(|image| broker.is_active_in(image));
         let _ = tokio::time::timeout(RETRY, active).await;
     }
     tokio::spawn(heartbeats(broker.clone(), identity));
