@@ -6,6 +6,7 @@ A test never asks which of the two it has, except to skip what only one of them 
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,17 +21,33 @@ from .wire import Wire
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 
 
+_handed_out = set()
+
+
 def free_ports(count):
-    """Ports nobody listens on at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
+    """Ports nobody listens on at this moment, none of those that the kernel gives to connections on their way out.
+
+    A port of that range can be taken by a client's connection before the broker that was given it listens.
+    """
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = []
+    for port in random.sample(range(min(10_000, lowest_given // 2), lowest_given), k=50 * count):
+        if port not in _handed_out and _is_free(port):
+            found.append(port)
+            _handed_out.add(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"no {count} free ports below {lowest_given}")
+
+
+def _is_free(port):
+    with socket.socket() as item:
+        item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            item.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def clean_environment():
