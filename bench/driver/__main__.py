@@ -71,9 +71,10 @@ def main():
         rounds.setdefault(system, []).append(numbers)
         text = " ".join(f"{key}={value:.4g}" for key, value in numbers.items())
         print(f"round {number + 1} {name} {system} ({time.monotonic() - begin:.0f} s): {text}", file=sys.stderr, flush=True)
-        if name == "throughput" and system == options.systems[-1] and (floor := scenarios.unavoidable(options)):
+        if name in scenarios.FLOORS and system == options.systems[-1]:
+            floor = scenarios.FLOORS[name](options)
             rounds.setdefault("unavoidable", []).append(floor)
-            print(f"round {number + 1} unavoidable: {floor}", file=sys.stderr, flush=True)
+            print(f"round {number + 1} {name} unavoidable: {floor}", file=sys.stderr, flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     text = report.markdown(rounds, "bench/run " + shlex.join(sys.argv[1:]), commit or "unknown")
     folder = Path(os.environ["OTTLA_BENCH_RESULTS"])

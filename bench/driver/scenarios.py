@@ -95,7 +95,7 @@ def throughput(system, options):
 
 
 def small(system, options):
-    """Produce 100 B."""
+    """Produce 100 B: with librdkafka, and with batches that were encoded beforehand, so that no client is the limit."""
     count = int(options.millions * 1e6)
     tuning = ["acks=1", "linger.ms=5", "batch.size=1000000", "batch.num.messages=10000"]
     tuning.append("queue.buffering.max.messages=2000000")
@@ -104,10 +104,14 @@ def small(system, options):
         systems.load("produce", broker.bootstrap, "t", PARTITIONS, 100, min(count, 1_000_000), *tuning)
         with proc.Cost(broker.pid) as cost:
             made = systems.load("produce", broker.bootstrap, "t", PARTITIONS, 100, count, *tuning)
+        make_topic(broker, "replayed", PARTITIONS)
+        systems.replay(broker.bootstrap, "replayed", PARTITIONS, 100, min(count, 1_000_000))
+        replayed = systems.replay(broker.bootstrap, "replayed", PARTITIONS, 100, count)
         return {
             "small_cpu_s_per_million": cost.cpu / (count / 1e6),
             "small_messages_per_s": made["messages_per_s"],
             "small_client_cpu_s_per_million": made["client_cpu_s"] / (count / 1e6),
+            "small_replayed_per_s": replayed["messages_per_s"],
         }
 
 
@@ -233,18 +237,21 @@ def is_cleaned(broker, topic):
     return False
 
 
-def unavoidable(options):
+def unavoidable_cost(options):
     """What receiving, CRC and writing, and what sendfile alone cost."""
-    program = systems.Unavoidable()
-    if not program.is_there:
-        return {}
-    sink, source = program.measure(int(options.gigabytes * 1e9), 1_000_000)
+    sink, source = systems.Unavoidable().cost(int(options.gigabytes * 1e9), 1_000_000)
     return {
         "produce_cpu_s_per_gb": sink["cpu_s_per_gb"],
         "produce_mb_per_s": sink["mb_per_s"],
         "consume_cpu_s_per_gb": source["cpu_s_per_gb"],
         "consume_mb_per_s": source["mb_per_s"],
     }
+
+
+def unavoidable_latency(options):
+    """How long an answer takes when nothing is done but to receive, CRC and write."""
+    seen = systems.Unavoidable().latency(2000, options.latency_seconds)
+    return {f"latency_{name}_us": seen[f"{name}_us"] for name in ("p50", "p99", "p999")}
 
 
 SCENARIOS = {
@@ -258,6 +265,8 @@ SCENARIOS = {
     "connections": connections,
     "compaction": compaction,
 }
+# Scenarios with a floor: what the program that does only the unavoidable needs.
+FLOORS = {"throughput": unavoidable_cost, "latency": unavoidable_latency}
 # Scenarios in which Apache Kafka is slow or was not asked for: measured once, or not at all.
 ONCE = {"recovery", "ten-thousand"}
 OURS_ALONE = {"ten-thousand", "connections", "group-memory"}

@@ -13,17 +13,26 @@ from harness import brokers
 from harness.wire import Wire
 
 
-def load(*arguments, timeout=900):
+def load(*arguments):
     """Runs the load program; returns its line of JSON as a dict."""
+    return _run("OTTLA_BENCH_LOAD", *arguments)
+
+
+def replay(*arguments):
+    """Runs the program that sends batches encoded beforehand; returns its line of JSON as a dict."""
+    return _run("OTTLA_BENCH_REPLAY", *arguments)
+
+
+def _run(program, *arguments, timeout=900):
     done = subprocess.run(
-        [os.environ["OTTLA_BENCH_LOAD"], *[str(item) for item in arguments]],
+        [os.environ[program], *[str(item) for item in arguments]],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
     if done.returncode != 0 or not done.stdout.strip():
-        raise RuntimeError(f"load {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        raise RuntimeError(f"{os.environ[program]} {' '.join(map(str, arguments))}: {done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -104,34 +113,37 @@ class Unavoidable:
     """The program that does only what cannot be avoided, driven over loopback."""
 
     def __init__(self):
-        self.binary = os.environ.get("OTTLA_BENCH_UNAVOIDABLE", "")
+        self.binary = os.environ["OTTLA_BENCH_UNAVOIDABLE"]
         self.folder = tempfile.mkdtemp(prefix="unavoidable-", dir=os.environ["OTTLA_BENCH_DATA"])
 
-    @property
-    def is_there(self):
-        """Whether it was built."""
-        return bool(self.binary) and os.access(self.binary, os.X_OK)
-
     def _pair(self, server, client):
+        """Runs both; returns the last line of each."""
         port = brokers.free_ports(1)[0]
         first = subprocess.Popen([self.binary, *server, f"listen=127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True)
         time.sleep(0.3)
         try:
-            subprocess.run([self.binary, *client, f"to=127.0.0.1:{port}"], check=True, stdout=subprocess.DEVNULL)
-            return json.loads(first.communicate(timeout=60)[0].splitlines()[-1])
+            second = subprocess.run([self.binary, *client, f"to=127.0.0.1:{port}"], check=True, stdout=subprocess.PIPE, text=True)
+            return json.loads(first.communicate(timeout=60)[0].splitlines()[-1]), json.loads(second.stdout.splitlines()[-1])
         finally:
             first.kill()
 
-    def measure(self, total_bytes, frame_bytes):
+    def cost(self, total_bytes, frame_bytes):
         """(what receiving costs, what sending costs), each the program's own line."""
         try:
-            sink = self._pair(
+            sink, _ = self._pair(
                 ["sink", f"dir={self.folder}"], ["push", f"bytes={total_bytes}", f"frame-bytes={frame_bytes}"]
             )
             largest = max(Path(self.folder).iterdir(), key=lambda item: item.stat().st_size)
-            source = self._pair(
-                ["source", f"file={largest}"], ["pull", f"bytes={largest.stat().st_size}", "fetch-bytes=1048576"]
+            source, _ = self._pair(
+                ["source", f"file={largest}"], ["pull", f"bytes={total_bytes}", "fetch-bytes=1048576"]
             )
             return sink, source
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def latency(self, rate, seconds):
+        """How long answers of `sink` take at a rate: the client's line."""
+        try:
+            return self._pair(["sink", f"dir={self.folder}"], ["pace", f"rate={rate}", f"seconds={seconds}"])[1]
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -61,6 +61,7 @@ SINGLE = [
     Target("throughput", "consume_mb_per_s", "consume: throughput", "MB/s", "higher"),
     Target("small", "small_cpu_s_per_million", "produce 100 B: CPU s per million", "s", to_kafka=HALF),
     Target("small", "small_messages_per_s", "produce 100 B: messages/s", "/s", "higher", to_kafka=2),
+    Target("small", "small_replayed_per_s", "the same, batches encoded beforehand", "/s", "higher", to_kafka=2),
     Target("small", "small_client_cpu_s_per_million", "produce 100 B: the client's CPU s per million", "s"),
     Target("latency", "latency_p50_us", "acks at 2,000/s: p50", "us", limit=300),
     Target("latency", "latency_p99_us", "acks at 2,000/s: p99", "us", to_kafka=TENTH),

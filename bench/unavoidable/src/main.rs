@@ -3,13 +3,15 @@
 //! `sink` receives frames of Kafka's shape (a 4-byte length, then a header whose correlation id is echoed)
 //! into one reused buffer, computes the CRC-32C of each, appends it to a file and sends a tiny answer.
 //! `source` answers each request with a range of a file by `sendfile`. `push` and `pull` are their clients,
-//! in processes of their own so that their cost is not counted.
+//! in processes of their own so that their cost is not counted. `pace` sends frames to `sink` at a rate and
+//! says how late their answers came.
 //!
 //! Threads block, one for each connection; nothing is parsed, checked or kept. At the end each program
 //! prints one line of JSON with its CPU seconds, read from `/proc`.
 
 mod arguments;
 mod drive;
+mod pace;
 mod report;
 mod sink;
 mod source;
@@ -24,6 +26,7 @@ usage: unavoidable sink   listen=127.0.0.1:20210 dir=DIR [connections=1] [segmen
        unavoidable source listen=127.0.0.1:20211 file=FILE [connections=1]
        unavoidable push   to=127.0.0.1:20210 [bytes=4000000000] [frame-bytes=1000000] [in-flight=5]
        unavoidable pull   to=127.0.0.1:20211 [bytes=4000000000] [fetch-bytes=1048576]
+       unavoidable pace   to=127.0.0.1:20210 [rate=2000] [seconds=20] [frame-bytes=1100]
 
 sink and source end when so many connections have come and gone.";
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         "source" => source::run(&arguments),
         "push" => drive::push(&arguments),
         "pull" => drive::pull(&arguments),
+        "pace" => pace::run(&arguments),
         _ => Err(io::Error::other(USAGE)),
     });
     match outcome {
