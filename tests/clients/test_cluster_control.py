@@ -160,6 +160,21 @@ def test_two_stops_at_once_take_turns(cluster):
     eventually(lambda: cluster.is_whole("t"), 60)
 
 
+def test_a_cluster_that_stops_as_a_whole_needs_no_majority(cluster):
+    cluster.create("t", 3)
+    cluster.brokers[1].kill()
+    cluster.brokers[2].kill()
+    last = cluster.brokers[3]
+    last.signal(signal.SIGTERM)
+    code, text = ottla(cluster, "permit", "all", check=False)
+    assert code != 0, f"nobody has recorded it: {text}"
+    assert last.process.wait(10) == 0
+    assert "nobody to ask" in last.output(400)
+    for item in cluster.brokers.values():
+        item.launch()
+    eventually(lambda: cluster.is_whole("t"), 60)
+
+
 def test_replicas_that_nobody_else_has_move_away_first(cluster):
     cluster.create("single", 3, 1)
     holder = cluster.leader("single", 0)

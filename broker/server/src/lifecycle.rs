@@ -198,7 +198,7 @@ fn heartbeat_request(broker: &Broker) -> BrokerHeartbeat {
 }
 
 /// Leaves the cluster in an orderly way: with the permit of the others, the leaders handed over. `now` resolves if
-/// somebody will not wait.
+/// somebody will not wait. Where all stop and no majority is left to permit it, there is nobody to leave in order.
 pub async fn leave(broker: &Broker, now: impl Future<Output = ()>) {
     let is_alone = broker.metadata.image().brokers().len() <= 1;
     if is_alone || broker.cluster.epoch().is_none() {
@@ -206,6 +206,9 @@ pub async fn leave(broker: &Broker, now: impl Future<Output = ()>) {
     }
     tokio::select! {
         () = leave_in_order(broker) => {}
+        () = broker.cluster.let_go.granted() => {
+            tracing::info!("the whole cluster stops and has no controller any more: nobody to ask");
+        }
         () = now => tracing::warn!("told twice to stop: stopping at once"),
     }
 }

@@ -3,6 +3,7 @@
 pub mod discover;
 pub mod gate;
 pub mod isolation;
+pub mod let_go;
 pub mod promise;
 pub mod targets;
 
@@ -17,6 +18,7 @@ use crate::replicas::watch::Watch;
 use bytes::{BufMut, Bytes, BytesMut};
 use discover::Standing;
 use isolation::Isolation;
+use let_go::LetGo;
 use ottla_protocol::ApiKey;
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode};
 use parking_lot::Mutex;
@@ -43,6 +45,8 @@ pub struct Cluster {
     epoch: AtomicI64,
     /// It is on its way out: from here on every heartbeat says so.
     pub leaving: AtomicBool,
+    /// Whether it may stop without a permit.
+    pub let_go: LetGo,
     /// The last heartbeat said that there is no room on a disk.
     pub is_full: AtomicBool,
     /// Wakes the task that sends heartbeats.
@@ -68,6 +72,7 @@ impl Cluster {
             metadata: OnceLock::new(),
             epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             leaving: AtomicBool::new(false),
+            let_go: LetGo::default(),
             is_full: AtomicBool::new(false),
             heartbeat: Notify::new(),
             isolation: Isolation::default(),

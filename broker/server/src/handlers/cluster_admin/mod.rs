@@ -15,6 +15,10 @@ use ottla_protocol::cluster_admin::{
     self as wire, Answer, AskPermit, Permit, Question, Reason, ReasonKind, Reasons, SingleReplica,
 };
 use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicIdPartition};
+use std::time::Duration;
+
+/// How long a controller is looked for where all brokers are to stop: some may have, and with them the majority.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Answers the request; one that cannot be read gets an answer that says so.
 pub async fn handle(context: &Context, body: &Bytes) -> Response {
@@ -57,9 +61,19 @@ async fn answer(context: &Context, question: Question) -> Answer {
             Request::UnregisterBroker { broker: BrokerId(broker), only_if_unused: !force }
         }
     };
-    let reply = match context.broker.metadata.submit(request).await {
-        Ok(reply) => reply,
-        Err(code) => return failed(code, "no active controller has answered".to_owned()),
+    let metadata = &context.broker.metadata;
+    let submitted = match question {
+        Question::PermitAll { .. } => metadata.submit_within(request, LAST_PATIENCE).await,
+        _ => metadata.submit(request).await,
+    };
+    let reply = match (submitted, &question) {
+        (Ok(reply), _) => reply,
+        (Err(code), Question::PermitAll { duration_ms, .. }) => {
+            let time = (*duration_ms).clamp(1, LONGEST_PERMIT_MS).unsigned_abs();
+            context.broker.cluster.let_go.hold_for(Duration::from_millis(time));
+            return failed(code, "no active controller has answered: this broker alone may stop".to_owned());
+        }
+        (Err(code), _) => return failed(code, "no active controller has answered".to_owned()),
     };
     match (reply, question) {
         (Reply::Sessions(sessions), _) => {
