@@ -113,10 +113,25 @@ impl LookError {
         }
     }
 
+    /// True if the object is not there (any more).
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 404)
+    }
+
     /// True if somebody else changed the object meanwhile; the next look sees it.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.reason() == "conflict"
+    }
+}
+
+/// What came of a write to an object; none if it is gone, and with it the reason to write.
+pub(crate) fn if_there<T>(written: Result<T, LookError>) -> Result<Option<T>, LookError> {
+    match written {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

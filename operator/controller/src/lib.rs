@@ -13,6 +13,7 @@ pub mod fault;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+mod outcome;
 pub mod removal;
 pub mod run;
 pub mod topics;

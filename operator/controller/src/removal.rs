@@ -4,6 +4,7 @@
 //! somebody is there who lets Topics go and tells brokers that all of them stop. Nothing of this may hold up a removal for
 //! ever: what the operator does not let go in time is let go here.
 
+use crate::context::{LookError, if_there};
 use crate::topics::apply::finalizers_patch;
 use crate::values::{Values, is_owned_by};
 use anyhow::Context;
@@ -13,7 +14,8 @@ use kube::{Client, Resource, ResourceExt};
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::names;
 use ottla_operator_core::topic::Topic;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// So long it is waited for the operator to let Topics go.
 const OPERATOR: Duration = Duration::from_secs(15);
@@ -26,7 +28,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// If Kubernetes cannot be reached or refuses.
 pub async fn remove(values: &Values) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("no way to Kubernetes")?;
+    remove_with(Client::try_default().await.context("no way to Kubernetes")?, values).await
+}
+
+/// As [`remove`], with this way to Kubernetes.
+///
+/// # Errors
+/// As [`remove`].
+pub async fn remove_with(client: Client, values: &Values) -> anyhow::Result<()> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &values.namespace);
     let Some(map) = maps.get_opt(&values.configmap).await? else {
         println!("there is no ConfigMap {}, so nothing was made of it", values.configmap);
@@ -57,7 +66,7 @@ pub async fn remove(values: &Values) -> anyhow::Result<()> {
     }
 }
 
-async fn owned<K>(api: &Api<K>, owner: &str) -> Result<Vec<K>, kube::Error>
+async fn owned<K>(api: &Api<K>, owner: &str) -> Result<Vec<K>, LookError>
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
@@ -66,17 +75,15 @@ where
 }
 
 /// The names of what is deleted.
-async fn delete<K>(api: &Api<K>, owner: &str) -> Result<Vec<String>, kube::Error>
+async fn delete<K>(api: &Api<K>, owner: &str) -> Result<Vec<String>, LookError>
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let mut names = Vec::new();
     for resource in owned(api, owner).await? {
         let name = resource.name_any();
-        match api.delete(&name, &DeleteParams::default()).await {
-            Ok(_) => println!("{name} deleted"),
-            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
-            Err(error) => return Err(error),
+        if if_there(api.delete(&name, &DeleteParams::default()).await.map_err(LookError::from))?.is_some() {
+            println!("{name} deleted");
         }
         names.push(name);
     }
@@ -90,9 +97,10 @@ async fn let_go(topics: &Api<Topic>, clusters: &Api<Cluster>, held: &[Topic]) ->
             continue;
         }
         let name = topic.name_any();
-        match topics.patch(&name, &PatchParams::default(), &finalizers_patch(topic, false)).await {
+        let patch = finalizers_patch(topic, false);
+        match topics.patch(&name, &PatchParams::default(), &patch).await.map_err(LookError::from) {
             Ok(_) => println!("{name} let go: its cluster is gone, and no operator did it"),
-            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => {}
+            Err(error) if error.is_missing() || error.is_conflict() => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,12 +3,13 @@
 use crate::args::Args;
 use crate::brokers::Kafka;
 use crate::cluster;
-use crate::context::{Context, LookError, key};
+use crate::context::{Context, key};
 use crate::events::Events;
 use crate::fault::Writes;
 use crate::http;
 use crate::lease::{Candidate, Standing};
 use crate::metrics::Metrics;
+use crate::outcome::{follow, retry};
 use crate::topics::{self, TopicContext};
 use anyhow::Context as _;
 use futures::future::{BoxFuture, Shared};
@@ -17,7 +18,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config as ControllerConfig, Error as ControllerError};
+use kube::runtime::controller::Config as ControllerConfig;
 use kube::runtime::predicates;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
@@ -35,15 +36,11 @@ use tokio::signal::unix::{SignalKind, signal};
 const CLUSTERS: u16 = 4;
 /// Changes that come together are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// After a look that failed.
-const RETRY: Duration = Duration::from_secs(5);
 /// How long looks in progress may take when the operator stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Resolves when the operator is to stop.
 type Stop = Shared<BoxFuture<'static, ()>>;
-/// A look that failed.
-type Failed = ControllerError<LookError, watcher::Error>;
 
 /// Runs until told to stop.
 ///
@@ -179,9 +176,9 @@ fn clusters(
         .reconcile_on(parts::<Pod>(context, namespace))
         .reconcile_on(parts::<StatefulSet>(context, namespace))
         .graceful_shutdown_on(stop.clone())
-        .run(cluster::reconcile, |_, error, _| retry(error), context.clone());
+        .run(cluster::reconcile, |_, error, _| retry(error, DEBOUNCE), context.clone());
     let (context, last) = (context.clone(), context.clone());
-    let looks = tell_each(looks, move |namespace, name| {
+    let looks = follow(looks, move |namespace, name| {
         let context = context.clone();
         async move {
             context.forget(&key(&namespace, &name));
@@ -235,48 +232,12 @@ fn topics(context: &Arc<Context>, namespace: Option<&str>, stop: &Stop) -> impl 
         .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(CLUSTERS))
         .reconcile_on(changed)
         .graceful_shutdown_on(stop.clone())
-        .run(topics::reconcile, |_, error, _| retry(error), shared.clone());
+        .run(topics::reconcile, |_, error, _| retry(error, DEBOUNCE), shared.clone());
     let last = shared.clone();
     // Topics of a cluster that does not exist are to know, and to be let go.
-    let looks = tell_each(looks, move |namespace, name| {
+    let looks = follow(looks, move |namespace, name| {
         let shared = shared.clone();
         async move { topics::look(&shared, &namespace, &name).await.map(|_| ()) }
     });
     looks.then(move |()| async move { topics::farewell(&last).await })
-}
-
-fn retry(error: &LookError) -> Action {
-    if error.is_conflict() { Action::requeue(DEBOUNCE) } else { Action::requeue(RETRY) }
-}
-
-/// Says which looks failed, and does what is to be done with a cluster that was to be looked at and is gone, given its
-/// namespace and name.
-async fn tell_each<F>(
-    looks: impl Stream<Item = Result<(ObjectRef<Cluster>, Action), Failed>>,
-    gone: impl Fn(String, String) -> F,
-) where
-    F: Future<Output = Result<(), LookError>>,
-{
-    let mut looks = std::pin::pin!(looks);
-    while let Some(look) = looks.next().await {
-        match look {
-            Ok(_) => {}
-            Err(ControllerError::ObjectNotFound(cluster)) => {
-                let namespace = cluster.namespace.clone().unwrap_or_default();
-                if let Err(error) = gone(namespace.clone(), cluster.name.clone()).await {
-                    tracing::warn!(%error, namespace, cluster = cluster.name, "a cluster that is gone");
-                }
-            }
-            Err(error) => tell(&error),
-        }
-    }
-}
-
-fn tell(error: &Failed) {
-    match error {
-        ControllerError::ReconcilerFailed(cause, _) if cause.is_conflict() => {
-            tracing::debug!(%error, "changed by somebody else meanwhile, looking again");
-        }
-        _ => tracing::warn!(%error, "a look failed, trying again"),
-    }
 }

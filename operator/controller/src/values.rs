@@ -21,10 +21,10 @@ const MANAGER: &str = "ottla-values";
 pub struct Values {
     /// Namespace of the ConfigMap and of the resources.
     #[arg(long)]
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// The ConfigMap: a JSON document in each key.
     #[arg(long)]
-    pub(crate) configmap: String,
+    pub configmap: String,
 }
 
 /// Applies all of them; the first that is refused ends it.

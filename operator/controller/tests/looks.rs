@@ -9,7 +9,9 @@ use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use ottla_operator::brokers::{Permit, Seen};
 use ottla_operator::cluster;
+use ottla_operator::removal;
 use ottla_operator::topics::{self, TopicContext};
+use ottla_operator::values::Values;
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::observed::{BrokerView, BrokersView};
 use ottla_operator_core::plan::Wait;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 const CLUSTER: &str = "/apis/ottla.dev/v1/namespaces/shop/clusters/prod";
 const SET: &str = "/apis/apps/v1/namespaces/shop/statefulsets/prod";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
+const TOPICS: &str = "/apis/ottla.dev/v1/namespaces/shop/topics";
 
 fn resource(world: &World, spec: Value) -> Arc<Cluster> {
     let object = json!({
@@ -306,8 +309,7 @@ async fn a_topic_without_a_cluster_is_let_go() {
     let shared = topic_context(&world, &[going]);
     topics::look(&shared, "shop", "prod").await.unwrap();
     assert_eq!(world.log.take(), ["PATCH /apis/ottla.dev/v1/namespaces/shop/topics/orders"]);
-    let left = world.kubernetes.get("/apis/ottla.dev/v1/namespaces/shop/topics/orders").unwrap();
-    assert_eq!(left["metadata"]["finalizers"], json!([]));
+    assert!(world.kubernetes.get("/apis/ottla.dev/v1/namespaces/shop/topics/orders").is_none());
 }
 
 #[tokio::test]
@@ -322,4 +324,50 @@ async fn an_operator_that_goes_with_its_namespace_lets_the_topics_go() {
     world.kubernetes.put("/api/v1/namespaces/shop", going);
     topics::farewell(&shared).await;
     assert_eq!(world.log.take(), ["PATCH /apis/ottla.dev/v1/namespaces/shop/topics/orders"]);
+}
+
+/// A ConfigMap that owns the cluster and these topics, and what names it.
+fn owned(world: &World, topics: &[&str]) -> Values {
+    world
+        .kubernetes
+        .put("/api/v1/namespaces/shop/configmaps/made", json!({"metadata": {"name": "made", "uid": "m"}}));
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "made", "uid": "m"}]);
+    let mut cluster = world.kubernetes.get(CLUSTER).unwrap();
+    cluster["metadata"]["ownerReferences"] = owner.clone();
+    world.kubernetes.put(CLUSTER, cluster);
+    for name in topics {
+        let mut topic = topic(name);
+        topic["metadata"]["ownerReferences"] = owner.clone();
+        topic["metadata"]["finalizers"] = json!(["ottla.dev/topic"]);
+        world.kubernetes.put(&format!("{TOPICS}/{name}"), topic);
+    }
+    world.kubernetes.put(&format!("{TOPICS}/by-hand"), topic("by-hand"));
+    Values { namespace: "shop".to_owned(), configmap: "made".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_takes_its_cluster_and_then_its_topics_and_nothing_else() {
+    let world = world();
+    resource(&world, json!({}));
+    let values = owned(&world, &["a", "b"]);
+    removal::remove_with(world.kubernetes.client(), &values).await.unwrap();
+    let log = world.log.take();
+    let asked: Vec<String> = log.iter().map(|line| line.split(" uid").next().unwrap().to_owned()).collect();
+    let on = |verb: &str, name: &str| format!("{verb} {TOPICS}/{name}");
+    let wanted = [
+        format!("DELETE {CLUSTER}"),
+        on("DELETE", "a"),
+        on("DELETE", "b"),
+        // No operator did it.
+        on("PATCH", "a"),
+        on("PATCH", "b"),
+    ];
+    assert_eq!(asked, wanted);
+    assert!(world.kubernetes.get(&format!("{TOPICS}/a")).is_none());
+    assert!(world.kubernetes.get(&format!("{TOPICS}/by-hand")).is_some());
+    // Once more: what is gone is no mistake, nor is it if nothing was ever made.
+    removal::remove_with(world.kubernetes.client(), &values).await.unwrap();
+    let never = Values { configmap: "never".to_owned(), ..values };
+    removal::remove_with(world.kubernetes.client(), &never).await.unwrap();
+    assert!(world.log.take().is_empty());
 }

@@ -6,7 +6,7 @@
 use super::observe::Seen;
 use super::{objects, restart, write_status};
 use crate::brokers::{Alteration, Brokers};
-use crate::context::{Context, LookError};
+use crate::context::{Context, LookError, if_there};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
@@ -192,15 +192,11 @@ async fn delete_claim(context: &Context, cluster: &Cluster, name: &str, uid: &st
     let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let params = DeleteParams::default().preconditions(only);
     let deleted = context.write("claim", claims(context, cluster).delete(name, &params)).await;
-    match deleted {
-        Err(LookError::Kube(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => {
-            let note = format!("{name} goes: its broker has left with nothing on it");
-            context.events.normal(cluster, "VolumeDeleted", &note).await;
-            Ok(())
-        }
+    if if_there(deleted)?.is_some() {
+        let note = format!("{name} goes: its broker has left with nothing on it");
+        context.events.normal(cluster, "VolumeDeleted", &note).await;
     }
+    Ok(())
 }
 
 async fn label_rack(context: &Context, cluster: &Cluster, pod: &str, node: &str) -> Result<(), LookError> {

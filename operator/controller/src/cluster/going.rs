@@ -91,8 +91,13 @@ async fn permit_all(
     if addresses.is_empty() {
         return Ok(());
     }
-    let way = context.connect.connect(&format!("{}/gone", key(namespace, name)), addresses).await?;
-    context.write("permit all", way.permit_all(reason.to_owned())).await?;
+    let key = format!("{}/gone", key(namespace, name));
+    let way = context.connect.connect(&key, addresses).await?;
+    let told = context.write("permit all", way.permit_all(reason.to_owned())).await;
+    if told.is_err() {
+        context.connect.forget(&key);
+    }
+    told?;
     tracing::info!(namespace, cluster = name, reason, "all brokers may stop at once");
     Ok(())
 }

@@ -9,7 +9,7 @@ mod restart;
 pub(crate) use going::going;
 pub use going::{farewell, gone};
 
-use crate::context::{Context, LookError, key};
+use crate::context::{Context, LookError, if_there, key};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::runtime::controller::Action;
@@ -105,15 +105,10 @@ async fn write_status(
     let name = cluster.name_any();
     let written =
         context.write("cluster status", api.replace_status(&name, &PostParams::default(), cluster)).await;
-    match written {
-        Ok(written) => {
-            *cluster = written;
-            Ok(())
-        }
-        // It is gone, or was changed: the next look sees.
-        Err(LookError::Kube(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-        Err(error) => Err(error),
+    if let Some(written) = if_there(written)? {
+        *cluster = written;
     }
+    Ok(())
 }
 
 /// What a person wants to be told of: what is waited for, and what became of it.

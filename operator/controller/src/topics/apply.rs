@@ -1,7 +1,7 @@
 //! Carries the plans of topics out: one request of each kind for all of them, then what Kubernetes is to be told.
 
 use crate::brokers::{Alteration, Brokers, Growth, NewTopic, Refusals};
-use crate::context::{Context, LookError};
+use crate::context::{Context, LookError, if_there};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -196,10 +196,7 @@ async fn write_status(context: &Context, topic: &Topic, status: TopicStatus) -> 
     let name = topic.name_any();
     let written =
         context.write("topic status", api.replace_status(&name, &PostParams::default(), &changed)).await;
-    match written {
-        Err(LookError::Kube(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-        other => other.map(|_| ()),
-    }
+    if_there(written).map(|_| ())
 }
 
 /// A change of the topic that is looked at: it gets our finalizer or loses it; other finalizers stay.
@@ -215,8 +212,5 @@ async fn finalizers(context: &Context, topic: &Topic, held: bool) -> Result<(), 
     let params = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     let api = api(context, topic);
     let written = context.write("finalizer", api.patch(&topic.name_any(), &params, &patch)).await;
-    match written {
-        Err(LookError::Kube(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-        other => other.map(|_| ()),
-    }
+    if_there(written).map(|_| ())
 }

@@ -1,4 +1,5 @@
-//! Objects by path: GET, lists, server-side apply (the body is the object), merge patches, PUT, DELETE with conditions.
+//! Objects by path: GET, lists, server-side apply (the body is the object), merge patches, PUT, DELETE with conditions and
+//! finalizers.
 
 use super::Log;
 use http::{Method, Request, Response, StatusCode};
@@ -67,7 +68,8 @@ impl FakeKubernetes {
         if let Some(object) = objects.get(path) {
             return (StatusCode::OK, object.clone());
         }
-        let is_list = ["pods", "persistentvolumeclaims", "topics"].iter().any(|kind| path.ends_with(kind));
+        let is_list =
+            ["pods", "persistentvolumeclaims", "topics", "clusters"].iter().any(|kind| path.ends_with(kind));
         if !is_list {
             return missing(path);
         }
@@ -88,7 +90,11 @@ impl FakeKubernetes {
         if is_apply {
             object["metadata"]["generation"] = json!(1);
         }
-        (StatusCode::OK, object.clone())
+        let answer = object.clone();
+        if answer["metadata"]["deletionTimestamp"].is_string() && !is_held(&answer) {
+            objects.remove(path);
+        }
+        (StatusCode::OK, answer)
     }
 
     fn replace(&self, path: &str, body: Value) -> (StatusCode, Value) {
@@ -106,7 +112,7 @@ impl FakeKubernetes {
 
     fn delete(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let mut objects = self.objects.lock().unwrap();
-        let Some(object) = objects.get(path) else { return missing(path) };
+        let Some(object) = objects.get_mut(path) else { return missing(path) };
         let wanted = &body["preconditions"];
         self.log.note(format!("DELETE {path} uid={} version={}", wanted["uid"], wanted["resourceVersion"]));
         for key in ["uid", "resourceVersion"] {
@@ -114,9 +120,17 @@ impl FakeKubernetes {
                 return conflict(path);
             }
         }
-        let object = objects.remove(path).unwrap();
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let object = object.clone();
+        if !is_held(&object) {
+            objects.remove(path);
+        }
         (StatusCode::OK, object)
     }
+}
+
+fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty())
 }
 
 fn merge(into: &mut Value, from: &Value) {
