@@ -26,19 +26,21 @@ pub(crate) fn retry(error: &LookError, soon: Duration) -> Action {
 }
 
 /// Says which looks failed, and does what is to be done with a cluster that was to be looked at and is gone, given its
-/// namespace and name. Other looks go on meanwhile.
+/// namespace and name. Other looks go on meanwhile. After `stop` nothing is tried again.
 pub(crate) async fn follow<F>(
     looks: impl Stream<Item = Result<(ObjectRef<Cluster>, Action), Failed>>,
+    stop: impl Future<Output = ()> + Clone,
     gone: impl Fn(String, String) -> F,
 ) where
     F: Future<Output = Result<(), LookError>>,
 {
-    let gone = &gone;
+    let (gone, stop) = (&gone, &stop);
     let each = looks.for_each_concurrent(AT_ONCE, |look| async move {
         match look {
             Ok(_) => {}
             Err(ControllerError::ObjectNotFound(cluster)) => {
-                see_off(cluster.namespace.as_deref().unwrap_or_default(), &cluster.name, gone).await;
+                let namespace = cluster.namespace.as_deref().unwrap_or_default();
+                see_off(namespace, &cluster.name, stop, gone).await;
             }
             Err(error) => tell(&error),
         }
@@ -47,8 +49,12 @@ pub(crate) async fn follow<F>(
 }
 
 /// Nothing may happen to a cluster that is gone, so that nobody would look again: it is tried until it is done.
-async fn see_off<F>(namespace: &str, cluster: &str, gone: &impl Fn(String, String) -> F)
-where
+async fn see_off<F>(
+    namespace: &str,
+    cluster: &str,
+    stop: &(impl Future<Output = ()> + Clone),
+    gone: &impl Fn(String, String) -> F,
+) where
     F: Future<Output = Result<(), LookError>>,
 {
     for _ in 0..TRIES {
@@ -56,7 +62,10 @@ where
             Ok(()) | Err(LookError::NotLeading) => return,
             Err(error) => tracing::warn!(%error, namespace, cluster, "a cluster that is gone"),
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = stop.clone() => return,
+        }
     }
 }
 
@@ -73,6 +82,7 @@ fn tell(error: &Failed) {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use futures::future::pending;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::sync::Notify;
 
@@ -89,7 +99,7 @@ mod tests {
             let number = tries.fetch_add(1, Ordering::Relaxed);
             async move { if number < 2 { Err(LookError::Brokers("no answer".to_owned())) } else { Ok(()) } }
         };
-        follow(looks, once).await;
+        follow(looks, pending(), once).await;
         assert_eq!(tries.load(Ordering::Relaxed), 3);
     }
 
@@ -108,7 +118,7 @@ mod tests {
                 Ok(())
             }
         };
-        assert!(follow(looks, each).now_or_never().is_some());
+        assert!(follow(looks, pending(), each).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,7 +128,7 @@ mod tests {
             tries.fetch_add(1, Ordering::Relaxed);
             async { Err(LookError::NotLeading) }
         };
-        follow(futures::stream::iter([gone("prod")]), never).await;
+        follow(futures::stream::iter([gone("prod")]), pending(), never).await;
         assert_eq!(tries.load(Ordering::Relaxed), 1);
     }
 }

@@ -178,7 +178,7 @@ fn clusters(
         .graceful_shutdown_on(stop.clone())
         .run(cluster::reconcile, |_, error, _| retry(error, DEBOUNCE), context.clone());
     let (context, last) = (context.clone(), context.clone());
-    let looks = follow(looks, move |namespace, name| {
+    let looks = follow(looks, stop.clone(), move |namespace, name| {
         let context = context.clone();
         async move {
             context.forget(&key(&namespace, &name));
@@ -235,7 +235,7 @@ fn topics(context: &Arc<Context>, namespace: Option<&str>, stop: &Stop) -> impl 
         .run(topics::reconcile, |_, error, _| retry(error, DEBOUNCE), shared.clone());
     let last = shared.clone();
     // Topics of a cluster that does not exist are to know, and to be let go.
-    let looks = follow(looks, move |namespace, name| {
+    let looks = follow(looks, stop.clone(), move |namespace, name| {
         let shared = shared.clone();
         async move { topics::look(&shared, &namespace, &name).await.map(|_| ()) }
     });
