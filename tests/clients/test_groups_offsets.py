@@ -119,6 +119,8 @@ def test_groups_are_listed_by_state_and_type(wire, name, topic):
 def test_a_group_that_is_not_there_is_an_error_from_version_6_on(wire, group):  # noqa: F811
     old = wire.call("DescribeGroups", {"Groups": [f"{group}-none"]}, 5)["Groups"][0]
     assert (code(old), old["GroupState"]) == ("NONE", "Dead")
+    asked = wire.call("DescribeGroups", {"Groups": [f"{group}-none"], "IncludeAuthorizedOperations": True}, 5)["Groups"][0]
+    assert (old["AuthorizedOperations"], asked["AuthorizedOperations"]) == (-(2**31), 3400)
     new = wire.call("DescribeGroups", {"Groups": [f"{group}-none"]}, 6)["Groups"][0]
     assert (code(new), new["GroupState"], new["ErrorMessage"]) == ("GROUP_ID_NOT_FOUND", "Dead", f"Group {group}-none not found.")
 

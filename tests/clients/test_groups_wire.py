@@ -331,6 +331,8 @@ def test_a_kip_848_group_is_described(wire, group, topic):
     assert listed[group] == "consumer"
     absent = wire.call("ConsumerGroupDescribe", {"GroupIds": [f"{group}-none"]}, 1)["Groups"][0]
     assert code(absent) == "GROUP_ID_NOT_FOUND"
+    asked = wire.call("ConsumerGroupDescribe", {"GroupIds": [group], "IncludeAuthorizedOperations": True}, 1)["Groups"][0]
+    assert (described["AuthorizedOperations"], asked["AuthorizedOperations"]) == (-(2**31), 3400)
 
 
 @consumer_protocol

@@ -82,6 +82,21 @@ def test_describe_topic_partitions_of_an_unknown_topic(wire, name):
     assert code(answer["Topics"][0]) == "UNKNOWN_TOPIC_OR_PARTITION"
 
 
+def test_operations_are_told_to_those_who_ask(wire, topic, name):
+    cluster, of_topic, unasked = 8096, 3576, -(2**31)
+    for asked in (True, False):
+        asks = {"IncludeTopicAuthorizedOperations": asked, "IncludeClusterAuthorizedOperations": asked}
+        both = [{"Name": topic}, {"Name": name}]
+        answer = wire.call("Metadata", version=9, Topics=both, AllowAutoTopicCreation=False, **asks)
+        wanted = of_topic if asked else unasked
+        assert [item["TopicAuthorizedOperations"] for item in answer["Topics"]] == [wanted, wanted]
+        assert answer["ClusterAuthorizedOperations"] == (cluster if asked else unasked)
+        answer = wire.call("DescribeCluster", IncludeClusterAuthorizedOperations=asked)
+        assert answer["ClusterAuthorizedOperations"] == (cluster if asked else unasked)
+    answer = wire.call("DescribeTopicPartitions", Topics=[{"Name": topic}], ResponsePartitionLimit=10)
+    assert answer["Topics"][0]["TopicAuthorizedOperations"] == of_topic
+
+
 def test_describe_cluster(broker, wire):
     answer = wire.call("DescribeCluster", {}, 1)
     assert code(answer) == "NONE"

@@ -1,6 +1,7 @@
 //! ConsumerGroupDescribe (key 69, KIP-848): consumer groups with members, what they own and are meant to own.
 
 use super::Context;
+use super::authorized_operations::of_group;
 use kafka_protocol::messages::consumer_group_describe_response::{
     Assignment, DescribedGroup, Member, TopicPartitions,
 };
@@ -20,10 +21,11 @@ pub async fn handle(
     request: &ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
     let mut response = ConsumerGroupDescribeResponse::default();
+    let operations = of_group(request.include_authorized_operations);
     for group in &request.group_ids {
         let answer = DescribedGroup::default().with_group_id(group.clone());
         response.groups.push(match describe(context, group).await {
-            Ok(described) => fill(context, answer, described),
+            Ok(described) => fill(context, answer.with_authorized_operations(operations), described),
             Err(ErrorCode::GroupIdNotFound) => {
                 let text = format!("Group {} is not a consumer group.", group.as_str());
                 answer

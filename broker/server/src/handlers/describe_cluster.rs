@@ -1,19 +1,17 @@
 //! DescribeCluster (key 60): the brokers and who the controller is.
 
 use super::Context;
+use super::authorized_operations::of_cluster;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId as WireBrokerId, DescribeClusterRequest, DescribeClusterResponse};
 use ottla_protocol::StrBytes;
 use ottla_types::ErrorCode;
 
 const BROKERS: i8 = 1;
-/// Kafka's "authorized operations were not asked for".
-const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
 /// Answers the request. Controllers have no endpoints of their own here: they are the brokers.
 pub fn handle(context: &Context, request: &DescribeClusterRequest) -> DescribeClusterResponse {
-    let response =
-        DescribeClusterResponse::default().with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
+    let response = DescribeClusterResponse::default();
     if request.endpoint_type != BROKERS {
         let (code, text) = if request.endpoint_type == 2 {
             (ErrorCode::MismatchedEndpointType, "the brokers are the controllers: ask for broker endpoints")
@@ -42,4 +40,5 @@ pub fn handle(context: &Context, request: &DescribeClusterRequest) -> DescribeCl
         .with_cluster_id(StrBytes::from_string(image.cluster_id().to_owned()))
         .with_controller_id(WireBrokerId(context.broker.metadata.controller_for_clients().0))
         .with_brokers(brokers)
+        .with_cluster_authorized_operations(of_cluster(request.include_cluster_authorized_operations))
 }

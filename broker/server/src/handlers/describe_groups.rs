@@ -1,6 +1,7 @@
 //! DescribeGroups (key 15): classic groups with their members.
 
 use super::Context;
+use super::authorized_operations::of_group;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use ottla_core::group::classic::Described;
@@ -12,10 +13,11 @@ const MESSAGES_FROM: i16 = 6;
 /// Answers the request.
 pub async fn handle(context: &Context, request: &DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut response = DescribeGroupsResponse::default();
+    let operations = of_group(request.include_authorized_operations);
     for group in &request.groups {
         let answer = DescribedGroup::default().with_group_id(group.clone());
         response.groups.push(match describe(context, group).await {
-            Ok(described) => fill(answer, described),
+            Ok(described) => fill(answer.with_authorized_operations(operations), described),
             // KIP-1043: from version 6 on a group that is not there is an error; before it is dead.
             Err(ErrorCode::GroupIdNotFound) if context.version >= MESSAGES_FROM => answer
                 .with_group_state(StrBytes::from_static_str("Dead"))
@@ -24,7 +26,9 @@ pub async fn handle(context: &Context, request: &DescribeGroupsRequest) -> Descr
                     "Group {} not found.",
                     group.as_str()
                 )))),
-            Err(ErrorCode::GroupIdNotFound) => fill(answer, Described::dead()),
+            Err(ErrorCode::GroupIdNotFound) => {
+                fill(answer.with_authorized_operations(operations), Described::dead())
+            }
             Err(error) => answer.with_error_code(error.code()),
         });
     }

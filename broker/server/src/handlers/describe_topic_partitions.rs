@@ -1,6 +1,7 @@
 //! DescribeTopicPartitions (key 75, KIP-966): topics page by page, with eligible leader replicas.
 
 use super::Context;
+use super::authorized_operations::of_topic;
 use super::metadata::{is_internal, offline_replicas, wire_ids};
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -13,9 +14,6 @@ use ottla_core::metadata::{Image, PartitionImage};
 use ottla_protocol::StrBytes;
 use ottla_types::{ErrorCode, limits};
 use std::collections::BTreeSet;
-
-/// Kafka's "authorized operations were not asked for".
-const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
 /// Answers the request: topics by name, from the cursor on, as many partitions as the limit allows.
 pub fn handle(
@@ -62,7 +60,7 @@ pub fn handle(
                 .with_topic_id(topic.id.0)
                 .with_is_internal(is_internal(name))
                 .with_partitions(partitions)
-                .with_topic_authorized_operations(OPERATIONS_NOT_ASKED),
+                .with_topic_authorized_operations(of_topic(true)),
         );
         if end < count {
             return response.with_next_cursor(Some(cursor_at(name, end)));
@@ -87,7 +85,7 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
         .with_error_code(error.code())
         .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
         .with_is_internal(is_internal(name))
-        .with_topic_authorized_operations(OPERATIONS_NOT_ASKED)
+        .with_topic_authorized_operations(of_topic(true))
 }
 
 fn describe(

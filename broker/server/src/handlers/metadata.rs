@@ -1,6 +1,7 @@
 //! Metadata (key 3): brokers, and topics with their leaders; creates topics on first use if the broker may.
 
 use super::Context;
+use super::authorized_operations::{of_cluster, of_topic};
 use crate::auto_create;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
@@ -36,7 +37,7 @@ pub async fn handle(context: &Context, request: MetadataRequest) -> MetadataResp
             image = context.image();
         }
     }
-    let topics = match wanted {
+    let mut topics: Vec<_> = match wanted {
         None => image
             .topic_ids()
             .values()
@@ -45,11 +46,15 @@ pub async fn handle(context: &Context, request: MetadataRequest) -> MetadataResp
             .collect(),
         Some(topics) => topics.iter().map(|topic| one(&image, topic, &failed)).collect(),
     };
+    for topic in topics.iter_mut().filter(|topic| topic.name.is_some()) {
+        topic.topic_authorized_operations = of_topic(request.include_topic_authorized_operations);
+    }
     MetadataResponse::default()
         .with_brokers(brokers(&image, &context.listener))
         .with_cluster_id(Some(StrBytes::from_string(image.cluster_id().to_owned())))
         .with_controller_id(WireBrokerId(context.broker.metadata.controller_for_clients().0))
         .with_topics(topics)
+        .with_cluster_authorized_operations(of_cluster(request.include_cluster_authorized_operations))
 }
 
 /// `None` asks for all topics.

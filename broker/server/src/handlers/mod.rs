@@ -11,6 +11,7 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod authorized_operations;
 mod cluster_admin;
 mod configs;
 mod consumer_group_describe;
