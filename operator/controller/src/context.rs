@@ -101,6 +101,10 @@ impl From<String> for LookError {
 }
 
 impl LookError {
+    /// All words for metrics.
+    pub(crate) const REASONS: [&'static str; 5] =
+        ["conflict", "forbidden", "kubernetes", "brokers", "not_leading"];
+
     /// A word for metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -1,5 +1,6 @@
 """Prometheus scrapes what the chart's monitors name; every alert and every dashboard query can be evaluated and finds data."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kubectl import kubectl
+from harness.kubectl import Refused, kubectl
 from harness.release import CHART
 from harness.waiting import eventually
 
@@ -23,8 +24,11 @@ rule_files: [%(rules)s]
 scrape_configs:
 %(jobs)s
 """
-# Series that are there only in a condition that a healthy cluster is not in, or only after it once happened.
-RARE = re.compile(r"ottla_operator_(roll|drain|reconcile_errors|restarts|seconds_since)|ottla_request_errors|failed_produce")
+# Series that are there only in a condition that a healthy cluster is not in, or only after it once happened: those are
+# looked at in trouble.
+RARE = re.compile(r"ottla_operator_roll_waiting|ottla_request_errors|failed_produce")
+# Alerts that this trouble begins to raise.
+TROUBLE = {"OttlaRollWaits", "OttlaProduceFails", "OttlaPartitionsUnderReplicated", "OttlaBrokersFenced"}
 
 
 def free_port():
@@ -102,26 +106,50 @@ def expressions():
                 yield panel["title"], target["expr"]
 
 
-def test_alerts_are_evaluated_and_every_dashboard_query_returns_data(prometheus, cluster):
+def rules(prometheus):
+    """All alerts, as Prometheus has them."""
     with urllib.request.urlopen(prometheus.url + "/api/v1/rules", timeout=10) as answer:
-        groups = json.load(answer)["data"]["groups"]
-    rules = [rule for group in groups for rule in group["rules"]]
-    text = Path(CHART / "files" / "rules.yaml").read_text()
-    assert len(rules) == text.count("- alert:")
-    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
-    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
+        return [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+
+
+def empty(prometheus, cluster, is_looked_at):
+    """Alerts' series and dashboards' queries without data, of those to be looked at."""
+    series = {metric for rule in rules(prometheus) for metric in re.findall(r"\b(?:ottla|process)_[a-z_]+", rule["query"])}
+    filled = [expression.replace("$namespace", cluster.namespace.name).replace("$cluster", cluster.name)
+              .replace("$__rate_interval", "10s") for _, expression in expressions()]
+    return [query for query in [*sorted(series), *filled] if is_looked_at(query) and not prometheus(query)]
+
+
+@contextlib.contextmanager
+def trouble(cluster, name):
+    """A roll that waits for a broker whose image does not exist, and a producer whose records are refused."""
+    good = cluster.status()["image"]
+    cluster.ottla("topic", "create", name, "--replication-factor", "3", "-c", "max.message.bytes=100")
+    cluster.change(image="does-not-exist:0")
+    try:
+        yield
+    finally:
+        cluster.change(image=good)
+        cluster.ottla("topic", "delete", name, "--yes")
+        cluster.wait_settled(3)
+
+
+def test_alerts_are_evaluated_and_every_dashboard_query_returns_data(prometheus, cluster, name):
+    all_rules = rules(prometheus)
+    assert len(all_rules) == Path(CHART / "files" / "rules.yaml").read_text().count("- alert:")
+    assert [rule["name"] for rule in all_rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in all_rules if rule["state"] != "inactive"] == []
     # Each alert's own series are there: it would not fire only because nobody tells.
-    for rule in rules:
-        for metric in set(re.findall(r"\b(?:ottla|process)_[a-z_]+", rule["query"])):
-            if not RARE.search(metric):
-                assert prometheus(metric), (rule["name"], metric)
-    empty = []
-    for title, expression in expressions():
-        filled = (expression.replace("$namespace", cluster.namespace.name).replace("$cluster", cluster.name)
-                  .replace("$__rate_interval", "10s"))
-        if not prometheus(filled) and not RARE.search(filled):
-            empty.append((title, filled))
-    assert empty == []
+    assert empty(prometheus, cluster, lambda query: not RARE.search(query)) == []
+    with trouble(cluster, name):
+        def seen():
+            with pytest.raises(Refused, match="(?i)large"):
+                cluster.ottla("produce", name, "x" * 1000)
+            raised = {rule["name"] for rule in rules(prometheus) if rule["state"] != "inactive"}
+            assert not empty(prometheus, cluster, RARE.search) and raised >= TROUBLE, (TROUBLE - raised, empty(prometheus, cluster, RARE.search))
+            return True
+
+        eventually(seen, 90, pause=1, what="trouble is seen")
 
 
 def test_the_monitors_themselves_name_the_port_and_the_labels(release, cluster):

@@ -3,6 +3,7 @@
 
 mod process;
 
+use crate::context::LookError;
 use ottla_operator_core::plan::Wait;
 use process::Process;
 use prometheus::{
@@ -142,6 +143,12 @@ impl Metrics {
             self.clusters.with_label_values(&[state]).set(0);
             self.topics.with_label_values(&[state]).set(0);
         }
+        // A first error is an increase, too.
+        for reason in LookError::REASONS {
+            for kind in ["Cluster", "Topic"] {
+                self.reconcile_errors.with_label_values(&[kind, reason]).inc_by(0);
+            }
+        }
         Ok(())
     }
 
@@ -149,6 +156,7 @@ impl Metrics {
     pub fn roll(&self, cluster: (&str, &str), remaining: i32, wait: Option<Wait>) {
         let (namespace, name) = cluster;
         self.roll_remaining.with_label_values(&[namespace, name]).set(remaining.into());
+        self.restarts.with_label_values(&[namespace, name]).inc_by(0);
         for reason in Wait::ALL {
             let labels = [namespace, name, reason.word()];
             if wait == Some(reason) {
