@@ -12,7 +12,7 @@ from harness.kubectl import Refused
 from harness.waiting import eventually
 
 
-@pytest.fixture(params=["alone", pytest.param("operated", marks=pytest.mark.operator),
+@pytest.fixture(params=[pytest.param("alone", marks=pytest.mark.long), pytest.param("operated", marks=pytest.mark.operator),
                         pytest.param("while_the_operator_is_away", marks=[pytest.mark.operator, pytest.mark.long])])
 def brokers(request):
     """A settled cluster of three brokers."""

@@ -76,7 +76,6 @@ def test_a_new_image_is_rolled_out_broker_by_broker(cluster, load, image):
     load.more()
 
 
-@pytest.mark.long
 def test_the_operator_is_not_needed_for_restarts(cluster, release, load):
     release.scale_operator(0)
     try:

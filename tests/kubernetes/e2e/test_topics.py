@@ -103,6 +103,7 @@ def labelled(manifest, name):
     return {**manifest, "metadata": {**manifest["metadata"], "labels": {"ottla-test": name}}}
 
 
+@pytest.mark.long
 def test_a_thousand_topics(cluster, name):
     topics = [Topic(cluster, f"{name}-{number}") for number in range(1000)]
     begun = time.monotonic()

@@ -1,6 +1,7 @@
 """The chart, upgraded from its previous version on a running cluster, and uninstalled."""
 
 import json
+import tarfile
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from harness.load import Load
 from harness.release import ROOT, Release
 from harness.waiting import eventually
 
-pytestmark = pytest.mark.operator
+pytestmark = [pytest.mark.operator, pytest.mark.long]
 
 # The chart as it was released last. The one in the tree has a higher version.
 PREVIOUS = ROOT / "tests" / "kubernetes" / "e2e" / "charts" / "ottla-0.1.0.tgz"
@@ -20,18 +21,39 @@ VALUES = {"cluster": {"enabled": True, "spec": {"resources": {"requests": {"cpu"
           "topics": {"orders": {"partitions": 3, "replicationFactor": 3, "deletionPolicy": "Delete"}}}
 
 
-def fields(definition):
-    """Versions of a definition and the fields of their specs."""
-    return {version["name"]: sorted(version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"])
-            for version in definition["spec"]["versions"]}
+# Fields that the definitions of the previous chart shall not have had yet.
+NEW = {"clusters.ottla.dev": "hibernate", "topics.ottla.dev": "configPolicy"}
+
+
+def definition(name):
+    """A definition as Kubernetes has it."""
+    return json.loads(kubectl("get", "crd", name, "-o", "json"))
+
+
+def fields(found):
+    """The fields of a definition's spec, with all that is said of them."""
+    return found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
 @pytest.fixture
-def old(cluster, name, image):
+def previous(tmp_path):
+    """The previous chart, with definitions that lack a field each."""
+    with tarfile.open(PREVIOUS) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for path in (tmp_path / "ottla" / "files" / "crds").glob("*.yaml"):
+        older = yaml.safe_load(path.read_text())
+        del fields(older)[NEW[older["metadata"]["name"]]]
+        path.write_text(yaml.safe_dump(older))
+    yield tmp_path / "ottla"
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+
+
+@pytest.fixture
+def old(cluster, name, image, previous):
     """A release of the previous chart with a cluster that is up, and the cluster."""
     namespace = Namespace(name)
     namespace.create()
-    release = Release(namespace, image, name="mine", chart=PREVIOUS)
+    release = Release(namespace, image, name="mine", chart=previous)
     release.install(**VALUES)
     mine = Cluster(namespace, "mine")
     mine.wait_settled(3)
@@ -44,12 +66,15 @@ def test_an_upgrade_from_the_previous_chart_restarts_no_broker_and_uninstalling_
     release, mine = old
     with Load(mine, image) as load:
         before, operators = mine.uids(), {pod["metadata"]["uid"] for pod in release.operator_pods()}
+        assert not any(field in fields(definition(kind)) for kind, field in NEW.items())
         release.chart = ROOT / "charts" / "ottla"
         release.upgrade("--wait", **VALUES)
         for path in (ROOT / "crds").glob("*.yaml"):
             wanted = yaml.safe_load(path.read_text())
-            found = json.loads(kubectl("get", "crd", wanted["metadata"]["name"], "-o", "json"))
+            found = definition(wanted["metadata"]["name"])
             assert fields(found) == fields(wanted), "the definitions are upgraded with the chart"
+        Topic(mine, "orders").change(configPolicy="Exact")
+        eventually(lambda: Topic(mine, "orders").get()["spec"].get("configPolicy") == "Exact", what="a new field is taken")
         eventually(lambda: operators.isdisjoint(pod["metadata"]["uid"] for pod in release.operator_pods()), what="the operator is the new one")
         mine.wait_settled(3)
         Topic(mine, "orders").wait_ready()
