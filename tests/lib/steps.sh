@@ -83,6 +83,11 @@ run_pytest() { # arguments of pytest, in front of the caller's own
     "$PYTHON" -m pytest -p no:cacheprovider --durations=15 "$@" ${PYTEST_ARGS[@]+"${PYTEST_ARGS[@]}"})
 }
 
+# What the summary says of a step.
+verdict() { # log, status
+  if [ "$2" != 0 ]; then echo FAILED; else grep -m1 '^SKIPPED: ' "$1" || echo ok; fi
+}
+
 # Adds what a step's own output says to the sums; a step without such lines counts as one.
 count() { # step, log, status
   local step=$1 log=$2 status=$3 passed failed
