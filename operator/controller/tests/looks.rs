@@ -242,6 +242,29 @@ async fn a_pod_that_stops_is_no_reason_for_the_others_to_unless_the_namespace_go
 }
 
 #[tokio::test]
+async fn topics_of_a_namespace_that_goes_are_let_go_while_there_is_a_right_to_and_not_held_again() {
+    let world = world();
+    let cluster = running(&world, json!({})).await;
+    let mut held = topic("orders");
+    held["metadata"]["finalizers"] = json!(["ottla.dev/topic"]);
+    held["spec"]["deletionPolicy"] = json!("Delete");
+    topic_context(&world, std::slice::from_ref(&held));
+    stop_pod(&world, 0);
+    let going = json!({"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    world.kubernetes.put("/api/v1/namespaces/shop", going);
+    cluster::reconcile(cluster, world.context.clone()).await.unwrap();
+    let orders = format!("{TOPICS}/orders");
+    assert_eq!(
+        world.log.take(),
+        [format!("PATCH {orders}"), "permit all: the namespace is deleted".to_owned()]
+    );
+    held["metadata"]["finalizers"] = json!([]);
+    let shared = topic_context(&world, &[held]);
+    topics::look(&shared, "shop", "prod").await.unwrap();
+    assert_eq!(world.log.take(), [format!("PUT {orders}/status")]);
+}
+
+#[tokio::test]
 async fn a_cluster_that_hibernates_lets_all_brokers_stop_before_it_takes_their_pods() {
     let world = world();
     let cluster = running(&world, json!({})).await;

@@ -5,12 +5,14 @@
 
 use super::observe::pod_view;
 use crate::context::{Context, LookError, key};
+use crate::topics::apply::release;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use ottla_operator_core::cluster::Cluster;
 use ottla_operator_core::names;
+use ottla_operator_core::topic::Topic;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -50,13 +52,19 @@ pub async fn gone(context: &Context, namespace: &str, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// Tells the brokers of a cluster in a namespace that goes that all of them stop.
+/// Tells the brokers of a cluster in a namespace that goes that all of them stop. Topics are let go at once: with the pods
+/// gone the rest follows, and with it the right to do so.
 ///
 /// # Errors
 /// If Kubernetes or the brokers could not be asked.
 pub(super) async fn with_namespace(context: &Context, namespace: &str, name: &str) -> Result<(), LookError> {
     let pods = pods(context, namespace, name).await?;
-    permit_all(context, namespace, name, &pods, "the namespace is deleted").await
+    let topics: Api<Topic> = Api::namespaced(context.client.clone(), namespace);
+    let held = topics.list(&ListParams::default()).await?.items;
+    let held: Vec<&Topic> = held.iter().filter(|topic| topic.has_finalizer()).collect();
+    let released = release(context, &held).await;
+    permit_all(context, namespace, name, &pods, "the namespace is deleted").await?;
+    released
 }
 
 /// The last thing that an operator does that is stopped, perhaps with everything it looks after.

@@ -6,8 +6,8 @@ mod objects;
 mod observe;
 mod restart;
 
-pub(crate) use going::going;
 pub use going::{farewell, gone};
+pub(crate) use going::{going, namespace_is_going};
 
 use crate::context::{Context, LookError, if_there, key};
 use k8s_openapi::jiff::Timestamp;

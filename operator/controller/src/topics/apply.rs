@@ -59,7 +59,7 @@ pub(super) async fn apply(
 }
 
 /// Lets resources go.
-pub(super) async fn release(context: &Context, resources: &[&Topic]) -> Result<(), LookError> {
+pub(crate) async fn release(context: &Context, resources: &[&Topic]) -> Result<(), LookError> {
     let writes: Vec<_> = resources.iter().map(|topic| finalizers(context, topic, false)).collect();
     each(futures::stream::iter(writes)).await
 }

@@ -79,9 +79,15 @@ async fn look_at_all(topics: &TopicContext, namespace: &str, name: &str) -> Resu
         Some(cluster) if is_awake(cluster) => ask(context, &key, cluster, &each, every).await,
         _ => Err(String::new()),
     };
+    let is_going = match &cluster {
+        Some(cluster) if cluster.metadata.deletion_timestamp.is_none() => {
+            crate::cluster::namespace_is_going(context, namespace).await
+        }
+        cluster => cluster.is_some(),
+    };
     let state = match (&cluster, &asked) {
         (None, _) => ClusterState::Missing,
-        (Some(cluster), _) if cluster.metadata.deletion_timestamp.is_some() => ClusterState::Going,
+        (Some(_), _) if is_going => ClusterState::Going,
         (Some(cluster), _) if cluster.spec.hibernate => ClusterState::Paused("the cluster hibernates"),
         (Some(cluster), _) if cluster.spec.paused => ClusterState::Paused("the cluster is paused"),
         (Some(_), Err(why)) => ClusterState::Unreachable(why),
