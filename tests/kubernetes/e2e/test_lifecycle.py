@@ -4,6 +4,7 @@ import pytest
 
 from harness.cluster import Cluster, Topic
 from harness.kubectl import Namespace, kubectl
+from harness.release import Release
 from harness.waiting import eventually
 
 pytestmark = pytest.mark.operator
@@ -62,9 +63,26 @@ def test_a_namespace_with_everything_in_it_goes(release, cluster, name):
     assert not kubectl("get", "namespace", name, "--ignore-not-found")
 
 
+def test_an_operator_elsewhere_looks_after_a_namespace_until_it_goes(cluster, name, image):
+    """With a Role in that namespace and nothing else."""
+    home, theirs = Namespace(f"{name}-home"), Namespace(name)
+    try:
+        home.create()
+        theirs.create()
+        release = Release(home, image, name="mine")
+        release.install(**{"operator.watchNamespaces": [theirs.name], "crds.install": False})
+        prod = Cluster(theirs, "prod").create(storage={"ephemeral": True})
+        prod.wait_settled(3)
+        Topic(prod, "t").create(partitions=1, deletionPolicy="Delete").wait_ready()
+        theirs.destroy(60)
+        assert not kubectl("get", "namespace", theirs.name, "--ignore-not-found")
+    finally:
+        theirs.wipe()
+        home.wipe()
+
+
 def test_a_watched_namespace_goes_with_its_cluster_and_topics(cluster, name, image):
     """The operator goes too: on its way out it lets the Topics go, and the brokers all at once."""
-    from harness.release import Release
     namespace = Namespace(name)
     namespace.create()
     try:

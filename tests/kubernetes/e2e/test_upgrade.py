@@ -22,7 +22,7 @@ VALUES = {"cluster": {"enabled": True, "spec": {"resources": {"requests": {"cpu"
 
 
 # Fields that the definitions of the previous chart shall not have had yet.
-NEW = {"clusters.ottla.dev": "hibernate", "topics.ottla.dev": "configPolicy"}
+NEW = {"clusters.ottla.dev": "networkPolicy", "topics.ottla.dev": "configPolicy"}
 
 
 def definition(name):
