@@ -1,5 +1,6 @@
 //! What a handler knows beside the request's body.
 
+use super::errors::ErrorCodes;
 use crate::broker::Broker;
 use crate::net::{Request, Response};
 use crate::replicas::Partition;
@@ -41,6 +42,13 @@ impl Context {
 
             peer: request.peer(),
             listener: request.connection.listener.clone(),
+        }
+    }
+
+    /// Counts a code in the response; success is none.
+    pub fn count_error(&self, code: i16) {
+        if code != 0 {
+            self.broker.metrics.error(self.key.code(), ErrorCode::from_code(code));
         }
     }
 
@@ -104,7 +112,8 @@ impl Context {
     }
 
     /// Writes the answer.
-    pub fn reply(&self, body: &impl Encodable) -> Response {
+    pub fn reply(&self, body: &(impl Encodable + ErrorCodes)) -> Response {
+        body.each_code(&mut |code| self.count_error(code));
         match encode_response(self.key, self.version, self.correlation_id, body) {
             Ok(frame) => Response::bytes(frame),
             Err(error) => {

@@ -321,6 +321,9 @@ fn endpoints(context: &Context, image: &Image, mut leaders: Vec<BrokerId>) -> Ve
 
 /// Puts the files into the holes.
 fn send(context: &Context, response: &FetchResponse, slices: Vec<LogSlice>) -> Response {
+    context.count_error(response.error_code);
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.for_each(|partition| context.count_error(partition.error_code));
     let parts = match encode(response, context.version, context.correlation_id) {
         Ok(parts) => parts,
         Err(error) => {

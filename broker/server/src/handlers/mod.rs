@@ -30,6 +30,7 @@ mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod elect_leaders;
+mod errors;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
