@@ -6,6 +6,8 @@ use kube::runtime::controller::{Action, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use ottla_operator_core::cluster::Cluster;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// After a look that failed.
@@ -14,8 +16,6 @@ const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// So many times it is tried; brokers then end by themselves, one after the other.
 const TRIES: u32 = 100;
-/// Clusters seen off at a time.
-const AT_ONCE: usize = 16;
 
 /// A look that failed.
 pub(crate) type Failed = ControllerError<LookError, watcher::Error>;
@@ -34,13 +34,17 @@ pub(crate) async fn follow<F>(
 ) where
     F: Future<Output = Result<(), LookError>>,
 {
-    let (gone, stop) = (&gone, &stop);
-    let each = looks.for_each_concurrent(AT_ONCE, |look| async move {
+    let (gone, stop, under_way) = (&gone, &stop, &UnderWay::default());
+    // There are no more of them at a time than clusters.
+    let each = looks.for_each_concurrent(None, |look| async move {
         match look {
             Ok(_) => {}
             Err(ControllerError::ObjectNotFound(cluster)) => {
-                let namespace = cluster.namespace.as_deref().unwrap_or_default();
-                see_off(namespace, &cluster.name, stop, gone).await;
+                let key = (cluster.namespace.clone().unwrap_or_default(), cluster.name.clone());
+                if under_way.begin(&key) {
+                    see_off(&key, under_way, stop, gone).await;
+                    under_way.end(&key);
+                }
             }
             Err(error) => tell(&error),
         }
@@ -50,15 +54,17 @@ pub(crate) async fn follow<F>(
 
 /// Nothing may happen to a cluster that is gone, so that nobody would look again: it is tried until it is done.
 async fn see_off<F>(
-    namespace: &str,
-    cluster: &str,
+    key: &Key,
+    under_way: &UnderWay,
     stop: &(impl Future<Output = ()> + Clone),
     gone: &impl Fn(String, String) -> F,
 ) where
     F: Future<Output = Result<(), LookError>>,
 {
+    let (namespace, cluster) = key;
     for _ in 0..TRIES {
-        match gone(namespace.to_owned(), cluster.to_owned()).await {
+        match gone(namespace.clone(), cluster.clone()).await {
+            Ok(()) if under_way.has_changed(key) => continue,
             Ok(()) | Err(LookError::NotLeading) => return,
             Err(error) => tracing::warn!(%error, namespace, cluster, "a cluster that is gone"),
         }
@@ -66,6 +72,36 @@ async fn see_off<F>(
             () = tokio::time::sleep(AGAIN) => {}
             () = stop.clone() => return,
         }
+    }
+}
+
+/// Namespace and name.
+type Key = (String, String);
+
+/// The clusters that are being seen off, and whether something has happened to them since the last try began.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<Key, bool>>);
+
+impl UnderWay {
+    fn clusters(&self) -> MutexGuard<'_, HashMap<Key, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if nobody does it yet; whoever does is told that something has happened.
+    fn begin(&self, key: &Key) -> bool {
+        let mut clusters = self.clusters();
+        let is_new = !clusters.contains_key(key);
+        clusters.insert(key.clone(), !is_new);
+        is_new
+    }
+
+    /// True once for what has happened.
+    fn has_changed(&self, key: &Key) -> bool {
+        self.clusters().get_mut(key).is_some_and(std::mem::take)
+    }
+
+    fn end(&self, key: &Key) {
+        self.clusters().remove(key);
     }
 }
 
@@ -119,6 +155,20 @@ mod tests {
             }
         };
         assert!(follow(looks, pending(), each).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_meanwhile_is_one_more_farewell_and_not_one_beside_it() {
+        let (at_once, tries) = (AtomicU32::new(0), AtomicU32::new(0));
+        let each = |_, _| async {
+            assert_eq!(at_once.fetch_add(1, Ordering::Relaxed), 0);
+            tries.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(AGAIN).await;
+            at_once.fetch_sub(1, Ordering::Relaxed);
+            Ok(())
+        };
+        follow(futures::stream::iter([gone("prod"), gone("prod"), gone("prod")]), pending(), each).await;
+        assert_eq!(tries.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test(start_paused = true)]
