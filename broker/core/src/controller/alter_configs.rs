@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::error::ApiError;
-use super::{Controller, Outcome, Reply, configs, group_configs, sweep};
+use super::{Controller, Outcome, Reply, configs, group_configs, sweep, topics};
 use crate::metadata::record::Config;
 use crate::metadata::{ConfigResource, ConfigResourceKind, Image};
 use ottla_types::{BrokerId, ErrorCode, TopicIdPartition};
@@ -160,6 +160,7 @@ fn check_resource(image: &Image, resource: &ConfigResource) -> Result<(), ApiErr
     match resource.kind {
         ConfigResourceKind::Topic if name.is_empty() => invalid("Default topic resources are not allowed."),
         ConfigResourceKind::Topic if image.topic_id(name).is_none() => {
+            topics::check_name(name)?;
             let message = format!("The topic '{name}' does not exist.");
             Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, message))
         }

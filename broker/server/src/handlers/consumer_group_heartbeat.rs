@@ -9,6 +9,9 @@ use ottla_core::group::consumer::{HeartbeatReply, HeartbeatRequest, Partitions};
 use ottla_protocol::StrBytes;
 use ottla_types::{ErrorCode, TopicId, Uuid};
 
+/// KIP-1082: from this version on a member makes its own id.
+const MEMBERS_NAME_THEMSELVES_FROM: i16 = 1;
+
 /// Answers the request once what it changed is safe.
 pub async fn handle(
     context: &Context,
@@ -40,6 +43,9 @@ async fn heartbeat(
     context: &Context,
     request: &ConsumerGroupHeartbeatRequest,
 ) -> Result<HeartbeatReply, (ErrorCode, Option<String>)> {
+    if context.version >= MEMBERS_NAME_THEMSELVES_FROM && request.member_id.is_empty() {
+        return Err((ErrorCode::InvalidRequest, Some("MemberId can't be empty.".to_owned())));
+    }
     let shard = context.broker.groups.consumer_shard_of(&context.image(), &request.group_id);
     let shard = shard.map_err(|error| (error, None))?;
     let host = context.client_host();

@@ -60,7 +60,10 @@ fn result(
     let mut answer = DeletableTopicResult::default().with_error_code(error.code());
     match topic {
         TopicRef::Name(name) => answer.name = Some(TopicName(StrBytes::from_string(name.clone()))),
-        TopicRef::Id(id) => answer.topic_id = id.0,
+        TopicRef::Id(id) => {
+            answer.name = None;
+            answer.topic_id = id.0;
+        }
     }
     if context.version >= MESSAGES_FROM {
         answer.error_message = message.map(StrBytes::from_string);

@@ -20,8 +20,7 @@ pub fn handle(context: &Context, request: &DescribeClusterRequest) -> DescribeCl
         };
         return response
             .with_error_code(code.code())
-            .with_error_message(Some(StrBytes::from_static_str(text)))
-            .with_endpoint_type(request.endpoint_type);
+            .with_error_message(Some(StrBytes::from_static_str(text)));
     }
     let image = context.image();
     let brokers = image.brokers().values().filter(|broker| request.include_fenced_brokers || !broker.fenced);

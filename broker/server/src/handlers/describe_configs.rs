@@ -42,6 +42,7 @@ fn selected(
 ) -> Vec<DescribeConfigsResourceResult> {
     match &resource.configuration_keys {
         None => configs,
+        Some(keys) if keys.is_empty() => configs,
         Some(keys) => configs.into_iter().filter(|config| keys.contains(&config.name)).collect(),
     }
 }

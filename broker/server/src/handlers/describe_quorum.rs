@@ -8,6 +8,7 @@ use kafka_protocol::messages::describe_quorum_response::{
 };
 use kafka_protocol::messages::{
     BrokerId as WireBrokerId, DescribeQuorumRequest, DescribeQuorumResponse, TopicName,
+    describe_quorum_request,
 };
 use ottla_core::metadata::Image;
 use ottla_core::quorum::{Member, Status};
@@ -25,8 +26,7 @@ pub async fn handle(context: &Context, request: &DescribeQuorumRequest) -> Descr
         [topic] if topic.topic_name.as_str() == TOPIC && matches!(topic.partitions.as_slice(), [p] if p.partition_index == 0)
     );
     if !asks_for_quorum {
-        let error = ErrorCode::UnknownTopicOrPartition.code();
-        return answer(PartitionData::default().with_error_code(error));
+        return DescribeQuorumResponse::default().with_topics(request.topics.iter().map(unknown).collect());
     }
     let Some(status) = context.broker.metadata.quorum_status().await else {
         return DescribeQuorumResponse::default().with_error_code(ErrorCode::NotLeaderOrFollower.code());
@@ -46,6 +46,14 @@ pub async fn handle(context: &Context, request: &DescribeQuorumRequest) -> Descr
     let partition = describe(context, &image, &status);
     let response = answer(partition);
     if context.version >= NODES_FROM { response.with_nodes(nodes(&image)) } else { response }
+}
+
+fn unknown(topic: &describe_quorum_request::TopicData) -> TopicData {
+    let error = ErrorCode::UnknownTopicOrPartition.code();
+    let partitions = topic.partitions.iter().map(|asked| {
+        PartitionData::default().with_partition_index(asked.partition_index).with_error_code(error)
+    });
+    TopicData::default().with_topic_name(topic.topic_name.clone()).with_partitions(partitions.collect())
 }
 
 fn answer(partition: PartitionData) -> DescribeQuorumResponse {

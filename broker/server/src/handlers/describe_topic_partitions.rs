@@ -27,6 +27,10 @@ pub fn handle(
     } else {
         request.topics.iter().map(|topic| topic.name.as_str()).collect()
     };
+    if request.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
+        let refused = names.into_iter().map(|name| failed(name, ErrorCode::InvalidRequest));
+        return DescribeTopicPartitionsResponse::default().with_topics(refused.collect());
+    }
     let mut first_partition = 0;
     if let Some(cursor) = &request.cursor {
         names = names.split_off(cursor.topic_name.as_str());
@@ -81,11 +85,13 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
     } else {
         ErrorCode::InvalidTopicException
     };
+    failed(name, error).with_is_internal(is_internal(name)).with_topic_authorized_operations(of_topic(true))
+}
+
+fn failed(name: &str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic::default()
         .with_error_code(error.code())
         .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
-        .with_is_internal(is_internal(name))
-        .with_topic_authorized_operations(of_topic(true))
 }
 
 fn describe(

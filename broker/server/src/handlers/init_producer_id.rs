@@ -4,6 +4,8 @@ use super::Context;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId as WireProducerId};
 use ottla_types::{ErrorCode, ProducerEpoch, ProducerId};
 
+const NONE: i64 = -1;
+
 /// Answers the request. Transactional producers are refused: there are no transactions yet.
 pub async fn handle(context: &Context, request: &InitProducerIdRequest) -> InitProducerIdResponse {
     match init(context, request).await {
@@ -21,6 +23,10 @@ async fn init(
     context: &Context,
     request: &InitProducerIdRequest,
 ) -> Result<(ProducerId, ProducerEpoch), ErrorCode> {
+    // A producer that wants its epoch raised names both (KIP-360).
+    if (request.producer_id.0 == NONE) != (i64::from(request.producer_epoch) == NONE) {
+        return Err(ErrorCode::InvalidRequest);
+    }
     match request.transactional_id.as_ref().map(|id| id.as_str()) {
         Some("") => return Err(ErrorCode::InvalidRequest),
         Some(_) => return Err(ErrorCode::CoordinatorNotAvailable),

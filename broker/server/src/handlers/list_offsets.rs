@@ -50,13 +50,15 @@ pub fn handle(context: &Context, request: &ListOffsetsRequest) -> ListOffsetsRes
     let mut response = ListOffsetsResponse::default();
     for topic in &request.topics {
         let mut seen = BTreeSet::new();
+        let mut told = BTreeSet::new();
         let doubled: BTreeSet<i32> = topic
             .partitions
             .iter()
             .map(|asked| asked.partition_index)
             .filter(|index| !seen.insert(*index))
             .collect();
-        let partitions = topic.partitions.iter().map(|asked| {
+        let once = topic.partitions.iter().filter(|asked| told.insert(asked.partition_index));
+        let partitions = once.map(|asked| {
             let found = if doubled.contains(&asked.partition_index) {
                 Err(ErrorCode::InvalidRequest)
             } else {

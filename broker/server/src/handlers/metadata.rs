@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 /// Topics that the broker itself keeps things in.
 pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
+/// Topics may be asked for by id alone.
+const TOPIC_IDS_FROM: i16 = 12;
+
 /// Answers the request.
 pub async fn handle(context: &Context, request: MetadataRequest) -> MetadataResponse {
     let wanted = wanted_topics(&request, context.version);
@@ -44,7 +47,7 @@ pub async fn handle(context: &Context, request: MetadataRequest) -> MetadataResp
             .filter_map(|&id| image.topic(id))
             .map(|t| describe(&image, t))
             .collect(),
-        Some(topics) => topics.iter().map(|topic| one(&image, topic, &failed)).collect(),
+        Some(topics) => topics.iter().map(|topic| one(context.version, &image, topic, &failed)).collect(),
     };
     for topic in topics.iter_mut().filter(|topic| topic.name.is_some()) {
         topic.topic_authorized_operations = of_topic(request.include_topic_authorized_operations);
@@ -84,10 +87,17 @@ fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
 }
 
 fn one(
+    version: i16,
     image: &Image,
     wanted: &MetadataRequestTopic,
     failed: &BTreeMap<String, ErrorCode>,
 ) -> MetadataResponseTopic {
+    if wanted.name.is_none() && version < TOPIC_IDS_FROM {
+        return MetadataResponseTopic::default()
+            .with_error_code(ErrorCode::InvalidRequest.code())
+            .with_name(Some(TopicName::default()))
+            .with_topic_id(wanted.topic_id);
+    }
     let id = TopicId(wanted.topic_id);
     let found = match &wanted.name {
         Some(name) => image.topic_by_name(name),

@@ -18,7 +18,7 @@ const RETENTION: std::ops::RangeInclusive<i16> = 2..=4;
 /// Answers the request once the offsets are safe.
 pub async fn handle(context: &Context, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let image = context.image();
-    let known: Vec<Result<(Arc<str>, TopicId), ErrorCode>> =
+    let known: Vec<Result<Known, ErrorCode>> =
         request.topics.iter().map(|topic| resolve(context, &image, topic)).collect();
     let committed = commit(context, &image, &request, &known).await;
     let mut verdicts = match &committed {
@@ -26,45 +26,65 @@ pub async fn handle(context: &Context, request: OffsetCommitRequest) -> OffsetCo
         Err(error) => Err(*error),
     };
     let topics = request.topics.iter().zip(&known).map(|(topic, known)| {
+        let asked = topic.partitions.iter().map(|partition| partition.partition_index);
         let verdict: Vec<ErrorCode> = match (known, &mut verdicts) {
             (Err(error), _) => vec![*error; topic.partitions.len()],
-            (Ok(_), Err(error)) => vec![*error; topic.partitions.len()],
-            (Ok(_), Ok(verdicts)) => verdicts.next().cloned().unwrap_or_default(),
+            (Ok(known), Err(error)) => asked.map(|index| known.verdict(index, || *error)).collect(),
+            (Ok(known), Ok(verdicts)) => {
+                let mut of_topic = verdicts.next().into_iter().flatten();
+                let mut next = || of_topic.next().copied().unwrap_or(ErrorCode::UnknownServerError);
+                asked.map(|index| known.verdict(index, &mut next)).collect()
+            }
         };
         answer(context.version, topic, &verdict)
     });
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
-fn resolve(
-    context: &Context,
-    image: &Image,
-    topic: &OffsetCommitRequestTopic,
-) -> Result<(Arc<str>, TopicId), ErrorCode> {
+/// A topic that is there.
+struct Known {
+    name: Arc<str>,
+    id: TopicId,
+    partitions: usize,
+}
+
+impl Known {
+    fn has(&self, partition: i32) -> bool {
+        usize::try_from(partition).is_ok_and(|index| index < self.partitions)
+    }
+
+    /// What is said about a partition: that it is not there, or what the group's coordinator said.
+    fn verdict(&self, partition: i32, of_group: impl FnOnce() -> ErrorCode) -> ErrorCode {
+        if self.has(partition) { of_group() } else { ErrorCode::UnknownTopicOrPartition }
+    }
+}
+
+fn resolve(context: &Context, image: &Image, topic: &OffsetCommitRequestTopic) -> Result<Known, ErrorCode> {
     let found = if context.version >= TOPIC_IDS_FROM {
         image.topic(TopicId(topic.topic_id)).ok_or(ErrorCode::UnknownTopicId)
     } else {
         image.topic_by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
     };
-    found.map(|topic| (topic.name.clone(), topic.id))
+    found.map(|topic| Known { name: topic.name.clone(), id: topic.id, partitions: topic.partitions.len() })
 }
 
 async fn commit(
     context: &Context,
     image: &Image,
     request: &OffsetCommitRequest,
-    known: &[Result<(Arc<str>, TopicId), ErrorCode>],
+    known: &[Result<Known, ErrorCode>],
 ) -> Result<Vec<Vec<ErrorCode>>, ErrorCode> {
     let shard = context.broker.groups.shard_of(image, &request.group_id)?;
     let topics = request.topics.iter().zip(known).filter_map(|(topic, known)| {
-        let (name, topic_id) = known.as_ref().ok()?;
-        let partitions = topic.partitions.iter().map(|asked| CommitPartition {
+        let known = known.as_ref().ok()?;
+        let there = topic.partitions.iter().filter(|asked| known.has(asked.partition_index));
+        let partitions = there.map(|asked| CommitPartition {
             partition: asked.partition_index,
             offset: asked.committed_offset,
             leader_epoch: asked.committed_leader_epoch,
             metadata: asked.committed_metadata.as_deref().unwrap_or_default(),
         });
-        Some(CommitTopic { name, topic_id: *topic_id, partitions: partitions.collect() })
+        Some(CommitTopic { name: &known.name, topic_id: known.id, partitions: partitions.collect() })
     });
     let retention_ms = RETENTION.contains(&context.version).then_some(request.retention_time_ms);
     let asked = CommitRequest {

@@ -15,16 +15,12 @@ impl Controller {
         topics: Vec<CreateTopic>,
         validate_only: bool,
     ) -> Outcome {
-        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-        for topic in &topics {
-            *times.entry(&topic.name).or_default() += 1;
-        }
-        let repeated: Vec<bool> = topics.iter().map(|topic| times[topic.name.as_str()] > 1).collect();
+        let (topics, repeated) = names::once_each(topics, |topic| &topic.name);
         let mut left = limits::PARTITIONS_CREATED_PER_REQUEST;
         let mut draft = self.draft();
         let mut results = Vec::with_capacity(topics.len());
-        for (topic, is_repeated) in topics.into_iter().zip(repeated) {
-            let result = if is_repeated {
+        for topic in topics {
+            let result = if repeated.contains(&topic.name) {
                 Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
                 self.create_topic(&mut draft, &topic, &mut left)
@@ -53,9 +49,8 @@ impl Controller {
         names::check(&topic.name)?;
         names::check_collision(&draft.image, &topic.name)?;
         for (key, value) in &topic.configs {
-            if let Some(value) = value {
-                configs::check(ConfigResourceKind::Topic, &topic.name, key, value)?;
-            }
+            let value = value.as_ref().ok_or_else(|| null_value(key))?;
+            configs::check(ConfigResourceKind::Topic, &topic.name, key, value)?;
         }
         let sets = self.replica_sets(&draft.image, topic, *left)?;
         let indexed = sets.iter().enumerate();
@@ -123,6 +118,10 @@ impl Controller {
             }
         }
     }
+}
+
+fn null_value(key: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidConfig, format!("Null value not supported for topic configs: {key}"))
 }
 
 fn check_limit(partitions: usize, left: usize) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ use super::{ApiError, TopicRef};
 use crate::metadata::Image;
 use crate::metadata::record::{RemoveTopic, topic_id_bytes};
 use ottla_types::{ErrorCode, TopicId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Controller {
     pub(in super::super) fn delete_topics(&mut self, topics: Vec<TopicRef>) -> Outcome {
@@ -16,10 +16,15 @@ impl Controller {
         }
         let mut draft = self.draft();
         let mut results = Vec::with_capacity(topics.len());
+        let mut refused = BTreeSet::new();
         for topic in topics {
+            let id = find(&draft.image, &topic).ok();
+            if id.is_some_and(|id| times.get(&id).is_some_and(|&times| times > 1) && !refused.insert(id)) {
+                continue;
+            }
             let result = find(&draft.image, &topic).and_then(|id| {
                 if times.get(&id).is_some_and(|&times| times > 1) {
-                    let message = "The topic is named more than once.";
+                    let message = "Duplicate topic name.";
                     return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
                 let name = draft.image.topic(id).map_or_else(String::new, |topic| topic.name.to_string());
@@ -35,6 +40,10 @@ impl Controller {
 fn find(image: &Image, topic: &TopicRef) -> Result<TopicId, ApiError> {
     match topic {
         TopicRef::Name(name) => image.topic_id(name).ok_or_else(|| ErrorCode::UnknownTopicOrPartition.into()),
+        TopicRef::Id(TopicId::ZERO) => {
+            let message = "Neither topic name nor id were specified.";
+            Err(ApiError::new(ErrorCode::InvalidRequest, message))
+        }
         TopicRef::Id(id) if image.topic(*id).is_some() => Ok(*id),
         TopicRef::Id(_) => Err(ErrorCode::UnknownTopicId.into()),
     }

@@ -2,11 +2,10 @@
 
 use super::super::draft::Draft;
 use super::super::{Controller, Outcome, Reply};
-use super::{ApiError, Assignment, place};
+use super::{ApiError, Assignment, names, place};
 use crate::metadata::TopicImage;
 use crate::metadata::record::{Partition, topic_id_bytes};
 use ottla_types::{BrokerId, ErrorCode, limits};
-use std::collections::BTreeMap;
 
 /// More partitions for a topic.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,16 +24,12 @@ impl Controller {
         topics: Vec<GrowTopic>,
         validate_only: bool,
     ) -> Outcome {
-        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-        for topic in &topics {
-            *times.entry(&topic.name).or_default() += 1;
-        }
-        let repeated: Vec<bool> = topics.iter().map(|topic| times[topic.name.as_str()] > 1).collect();
+        let (topics, repeated) = names::once_each(topics, |topic| &topic.name);
         let mut left = limits::PARTITIONS_CREATED_PER_REQUEST;
         let mut draft = self.draft();
         let mut results = Vec::with_capacity(topics.len());
-        for (topic, is_repeated) in topics.into_iter().zip(repeated) {
-            let result = if is_repeated {
+        for topic in topics {
+            let result = if repeated.contains(&topic.name) {
                 Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
                 self.grow_topic(&mut draft, &topic, &mut left)

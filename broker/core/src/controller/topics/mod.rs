@@ -6,6 +6,7 @@ mod grow;
 mod names;
 mod place;
 
+pub(super) use names::check as check_name;
 pub use names::is_valid as is_valid_topic_name;
 
 pub use grow::GrowTopic;

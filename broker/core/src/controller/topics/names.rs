@@ -3,6 +3,7 @@
 use super::ApiError;
 use crate::metadata::Image;
 use ottla_types::{ErrorCode, limits};
+use std::collections::BTreeSet;
 
 /// The topic of the metadata log, which is not a topic.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -11,6 +12,21 @@ const CLUSTER_METADATA: &str = "__cluster_metadata";
 #[must_use]
 pub fn is_valid(name: &str) -> bool {
     check(name).is_ok()
+}
+
+/// Each name once, and those that were there more than once: such a topic is refused, in one row.
+pub fn once_each<T>(topics: Vec<T>, name: impl Fn(&T) -> &String) -> (Vec<T>, BTreeSet<String>) {
+    let mut seen = BTreeSet::new();
+    let mut repeated = BTreeSet::new();
+    let mut once = Vec::with_capacity(topics.len());
+    for topic in topics {
+        if seen.insert(name(&topic).clone()) {
+            once.push(topic);
+        } else {
+            repeated.insert(name(&topic).clone());
+        }
+    }
+    (once, repeated)
 }
 
 /// Checks the name itself.

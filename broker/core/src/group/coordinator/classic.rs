@@ -81,7 +81,7 @@ impl Shard {
         turn.outcome(reply)
     }
 
-    fn validate_named(&self, group_id: &str) -> Result<(), ErrorCode> {
+    pub(super) fn validate_named(&self, group_id: &str) -> Result<(), ErrorCode> {
         self.check_active()?;
         if group_id.is_empty() { Err(ErrorCode::InvalidGroupId) } else { Ok(()) }
     }

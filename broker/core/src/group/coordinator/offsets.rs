@@ -65,7 +65,7 @@ impl Shard {
         call: Call<'_>,
         request: &DeleteRequest<'_>,
     ) -> Result<Outcome<CommitReply>, ErrorCode> {
-        self.check_active()?;
+        self.validate_named(request.group_id)?;
         let (parts, mut turn) = self.turn(call);
         let group = parts.groups.get(request.group_id).ok_or(ErrorCode::GroupIdNotFound)?;
         group.validate_offset_delete()?;
