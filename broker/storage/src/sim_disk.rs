@@ -119,7 +119,7 @@ impl Disk for SimDisk {
             Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
             Some(Node::File(id)) => {
                 let id = *id;
-                state.files[id].set_len(0);
+                state.set_len(id, 0);
                 id
             }
             None => {
@@ -226,7 +226,7 @@ impl Disk for SimDisk {
     fn space_bytes(&self, path: &Path) -> io::Result<(u64, u64)> {
         let state = self.state.lock();
         state.check_readable(path)?;
-        Ok((state.capacity_bytes.saturating_sub(state.used_bytes()), state.capacity_bytes))
+        Ok((state.free_bytes(), state.capacity_bytes))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {

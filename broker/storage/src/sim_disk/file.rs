@@ -38,7 +38,7 @@ impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let state = self.state.lock();
         self.check(&state)?;
-        let content = &state.files[self.id].live;
+        let content = state.files[self.id].bytes();
         let start = (position as usize).min(content.len());
         let read = buffer.len().min(content.len() - start);
         buffer[..read].copy_from_slice(&content[start..start + read]);
@@ -48,21 +48,21 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         self.check(&state)?;
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
         if state.stops_now() {
-            let written = state.chance.below(bytes.len() as u64 + 1) as usize;
-            state.files[self.id].write(&bytes[..written], position as usize);
+            let written = state.chance.below(bytes + 1);
+            state.write(self.id, slices, written as usize, position as usize);
             return Err(stopped());
         }
-        let grows_by = (position + bytes.len() as u64).saturating_sub(state.files[self.id].len());
-        let free = state.capacity_bytes.saturating_sub(state.used_bytes());
+        let grows_by = (position + bytes).saturating_sub(state.files[self.id].len());
+        let free = state.free_bytes();
         if grows_by > free {
             // As much as fits, as a real disk does.
-            let written = bytes.len() - (grows_by - free) as usize;
-            state.files[self.id].write(&bytes[..written], position as usize);
+            let written = bytes - (grows_by - free).min(bytes);
+            state.write(self.id, slices, written as usize, position as usize);
             return Err(io::ErrorKind::StorageFull.into());
         }
-        state.files[self.id].write(&bytes, position as usize);
+        state.write(self.id, slices, bytes as usize, position as usize);
         Ok(())
     }
 
@@ -79,16 +79,12 @@ impl DiskFile for SimFile {
         let mut state = self.state.lock();
         self.check(&state)?;
         state.change(&self.path)?;
-        state.files[self.id].set_len(len_bytes as usize);
+        state.set_len(self.id, len_bytes as usize);
         Ok(())
     }
 
     fn allocate(&self, len_bytes: u64) -> io::Result<()> {
-        let free = {
-            let state = self.state.lock();
-            state.capacity_bytes.saturating_sub(state.used_bytes())
-        };
-        if len_bytes > free {
+        if len_bytes > self.state.lock().free_bytes() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.set_len(len_bytes)

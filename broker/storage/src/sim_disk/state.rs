@@ -1,7 +1,8 @@
 //! What the simulated disk knows: files with their synced and unsynced content, and the journal of directories.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const SECTOR_BYTES: u64 = 512;
@@ -59,8 +60,12 @@ impl Change {
 /// A file's content.
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    pub(super) live: Vec<u8>,
+    live: Vec<u8>,
     synced: Vec<u8>,
+    /// Where the two may differ, but for their lengths.
+    dirty: Range<usize>,
+    /// It is in a directory, and so takes room.
+    is_linked: bool,
 }
 
 impl Content {
@@ -68,20 +73,38 @@ impl Content {
         self.live.len() as u64
     }
 
-    pub(super) fn set_len(&mut self, len: usize) {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.live
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.note_dirty(self.live.len().min(len)..len);
         self.live.resize(len, 0);
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8], position: usize) {
+    fn write(&mut self, bytes: &[u8], position: usize) {
         let end = position + bytes.len();
         if self.live.len() < end {
-            self.live.resize(end, 0);
+            self.set_len(end);
         }
+        self.note_dirty(position..end);
         self.live[position..end].copy_from_slice(bytes);
     }
 
+    fn note_dirty(&mut self, range: Range<usize>) {
+        self.dirty = if self.dirty.is_empty() {
+            range
+        } else {
+            self.dirty.start.min(range.start)..self.dirty.end.max(range.end)
+        };
+    }
+
     pub(super) fn sync(&mut self) {
-        self.synced.clone_from(&self.live);
+        self.synced.resize(self.live.len(), 0);
+        let end = self.dirty.end.min(self.live.len());
+        let start = self.dirty.start.min(end);
+        self.synced[start..end].copy_from_slice(&self.live[start..end]);
+        self.dirty = 0..0;
     }
 
     /// Keeps what was synced, and of what differs from it each sector or not.
@@ -108,6 +131,7 @@ impl Content {
         }
         self.live.clone_from(&content);
         self.synced = content;
+        self.dirty = 0..0;
     }
 }
 
@@ -141,6 +165,8 @@ pub(super) struct State {
     pub(super) fail_syncs: bool,
     pub(super) failing: Option<PathBuf>,
     pub(super) capacity_bytes: u64,
+    /// Of the files in directories.
+    used_bytes: u64,
     /// Counts crashes: files opened in an earlier life are dead.
     pub(super) life: u64,
 }
@@ -161,6 +187,7 @@ impl State {
             fail_syncs: false,
             failing: None,
             capacity_bytes: 1 << 40,
+            used_bytes: 0,
             life: 0,
         }
     }
@@ -210,8 +237,54 @@ impl State {
     }
 
     pub(super) fn apply(&mut self, change: Change) {
+        match &change {
+            Change::Put(_, Node::File(id)) => self.link(*id, true),
+            Change::Put(..) => {}
+            Change::Remove(gone) | Change::Rename(_, gone) => {
+                if let Some(Node::File(id)) = self.live.get(gone).copied() {
+                    self.link(id, false);
+                }
+            }
+        }
         change.apply(&mut self.live);
         self.journal.push(change);
+    }
+
+    fn link(&mut self, id: usize, is_linked: bool) {
+        let content = &mut self.files[id];
+        let before = std::mem::replace(&mut content.is_linked, is_linked);
+        match (before, is_linked) {
+            (false, true) => self.used_bytes += content.len(),
+            (true, false) => self.used_bytes -= content.len(),
+            _ => {}
+        }
+    }
+
+    /// Changes a file's content.
+    fn alter(&mut self, id: usize, change: impl FnOnce(&mut Content)) {
+        let content = &mut self.files[id];
+        let before = content.len();
+        change(content);
+        if content.is_linked {
+            self.used_bytes = self.used_bytes - before + content.len();
+        }
+    }
+
+    pub(super) fn set_len(&mut self, id: usize, len: usize) {
+        self.alter(id, |content| content.set_len(len));
+    }
+
+    /// Writes the first `bytes` of the slices.
+    pub(super) fn write(&mut self, id: usize, slices: &[IoSlice<'_>], bytes: usize, position: usize) {
+        self.alter(id, |content| {
+            let (mut position, mut left) = (position, bytes);
+            for slice in slices {
+                let part = &slice[..slice.len().min(left)];
+                content.write(part, position);
+                position += part.len();
+                left -= part.len();
+            }
+        });
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) {
@@ -222,11 +295,25 @@ impl State {
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
-        let files = self.live.values().filter_map(|node| match node {
-            Node::File(id) => Some(self.files[*id].len()),
+        self.used_bytes
+    }
+
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.capacity_bytes.saturating_sub(self.used_bytes)
+    }
+
+    /// Counts what is in the directories anew.
+    fn count_used(&mut self) {
+        self.files.iter_mut().for_each(|content| content.is_linked = false);
+        self.used_bytes = 0;
+        let ids = self.live.values().filter_map(|node| match node {
+            Node::File(id) => Some(*id),
             Node::Dir => None,
         });
-        files.sum()
+        for id in ids {
+            self.files[id].is_linked = true;
+            self.used_bytes += self.files[id].len();
+        }
     }
 
     pub(super) fn lose_unsynced(&mut self) {
@@ -238,6 +325,7 @@ impl State {
         for content in &mut self.files {
             content.lose_unsynced(&mut self.chance);
         }
+        self.count_used();
     }
 
     pub(super) fn restart(&mut self) {
