@@ -15,6 +15,7 @@ pub mod network;
 pub mod node;
 pub mod observation;
 pub mod oracle;
+pub mod queue;
 pub mod random;
 pub mod records;
 pub mod scenario;

@@ -12,6 +12,7 @@ use crate::nemesis::Fault;
 use crate::network::Network;
 use crate::node::Timer;
 use crate::oracle::Oracle;
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::{Address, Line, Trace};
@@ -87,8 +88,7 @@ pub struct Report {
 pub struct World {
     scenario: Scenario,
     now_us: u64,
-    next_sequence: u64,
-    queue: BTreeMap<(u64, u64), Event>,
+    queue: Queue<Event>,
     random: Random,
     network: Network,
     slots: BTreeMap<i32, Slot>,
@@ -122,8 +122,7 @@ impl World {
         let mut world = Self {
             scenario,
             now_us: 0,
-            next_sequence: 0,
-            queue: BTreeMap::new(),
+            queue: Queue::default(),
             random,
             network,
             slots,
@@ -182,12 +181,8 @@ impl World {
 
     fn run_until(&mut self, end_us: u64) {
         while self.broken.is_empty() {
-            match self.queue.first_key_value() {
-                Some((&(at, _), _)) if at <= end_us => {}
-                _ => break,
-            }
-            let Some(((at, _), event)) = self.queue.pop_first() else { break };
-            self.now_us = at;
+            let Some((at_us, event)) = self.queue.pop_until(end_us) else { break };
+            self.now_us = at_us;
             self.events += 1;
             self.handle(event);
         }
@@ -197,8 +192,7 @@ impl World {
     }
 
     fn schedule(&mut self, delay_us: u64, event: Event) {
-        self.next_sequence += 1;
-        self.queue.insert((self.now_us + delay_us, self.next_sequence), event);
+        self.queue.push(self.now_us + delay_us, event);
     }
 
     fn handle(&mut self, event: Event) {
