@@ -102,6 +102,8 @@ pub struct World {
     checkers: Checkers,
     trace: Trace,
     broken: Vec<String>,
+    /// A disk was lost, and what it held was not seen to be back.
+    lost_disk: bool,
     faults_over: bool,
     winding_up: bool,
     events: u64,
@@ -134,6 +136,7 @@ impl World {
             checkers: Checkers::default(),
             trace: Trace::new(keep, view.show),
             broken: Vec::new(),
+            lost_disk: false,
             faults_over: false,
             winding_up: false,
             events: 0,

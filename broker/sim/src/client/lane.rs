@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 /// `max.in.flight.requests.per.connection` of producers here.
 pub(super) const IN_FLIGHT: usize = 5;
+/// `retry.backoff.ms` and `reconnect.backoff.ms` of producers here.
+pub(super) const BACKOFF_US: u64 = 50_000;
 
 /// A batch.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Lane {
     pub next_sequence: i32,
     /// A batch failed or was overtaken: nothing is sent before all answers are in, and then from the first on again.
     pub holds: bool,
+    /// `retry.backoff.ms`: nothing is sent again before, simulated microseconds.
+    pub not_before_us: u64,
     /// How often it was not in the metadata, in a row.
     pub missing: u32,
     /// A batch was acknowledged. The first one goes alone: a broker that does not know the producer takes any sequence, so
@@ -43,12 +47,12 @@ impl Lane {
     }
 
     /// The batches that may go now: their indexes.
-    pub fn sendable(&mut self) -> std::ops::Range<usize> {
+    pub fn sendable(&mut self, now_us: u64) -> std::ops::Range<usize> {
         let in_flight = self.in_flight();
         if in_flight == 0 {
             self.holds = false;
         }
-        if self.holds {
+        if self.holds || now_us < self.not_before_us {
             return 0..0;
         }
         // Those on their way are the first, as nothing is sent past one that failed.
@@ -60,6 +64,12 @@ impl Lane {
         in_flight..self.queue.len().min(most).max(in_flight)
     }
 
+    /// How long it still waits before it sends again, if it does and has something.
+    pub fn backs_off_us(&self, now_us: u64) -> Option<u64> {
+        let waits = !self.holds && !self.queue.is_empty();
+        self.not_before_us.checked_sub(now_us).filter(|left| waits && *left > 0)
+    }
+
     /// Is the request's batch behind others, all of which went the same way before it?
     pub fn follows_its_like(&self, number: u64) -> bool {
         let Some(index) = self.queue.iter().position(|batch| batch.sent == Some(number)) else {
@@ -69,8 +79,9 @@ impl Lane {
     }
 
     /// The request is over without success.
-    pub fn failed(&mut self, number: u64) {
+    pub fn failed(&mut self, number: u64, now_us: u64) {
         self.holds = true;
+        self.not_before_us = now_us + BACKOFF_US;
         if let Some(batch) = self.queue.iter_mut().find(|batch| batch.sent == Some(number)) {
             batch.sent = None;
         }
@@ -98,7 +109,7 @@ mod tests {
     }
 
     fn send(lane: &mut Lane, from: u64) {
-        for (number, index) in (from..).zip(lane.sendable()) {
+        for (number, index) in (from..).zip(lane.sendable(0)) {
             lane.queue[index].sent = Some(number);
         }
     }
@@ -109,18 +120,19 @@ mod tests {
         send(&mut lane, 1);
         assert_eq!(lane.in_flight(), 5);
         assert!(lane.acknowledged(1).is_some());
-        assert_eq!(lane.sendable(), 4..5);
+        assert_eq!(lane.sendable(0), 4..5);
     }
 
     #[test]
     fn after_a_failure_everything_waits_and_goes_again_in_order() {
         let mut lane = lane(3);
         send(&mut lane, 1);
-        lane.failed(2);
+        lane.failed(2, 0);
         assert!(lane.acknowledged(1).is_some());
-        assert!(lane.sendable().is_empty());
-        lane.failed(3);
-        assert_eq!(lane.sendable(), 0..2);
+        assert!(lane.sendable(BACKOFF_US).is_empty());
+        lane.failed(3, 1);
+        assert!(lane.sendable(BACKOFF_US).is_empty());
+        assert_eq!(lane.sendable(BACKOFF_US + 1), 0..2);
     }
 
     #[test]
@@ -128,8 +140,8 @@ mod tests {
         let mut lane = lane(9);
         send(&mut lane, 1);
         (2..5).for_each(|number| assert!(lane.acknowledged(number).is_some()));
-        lane.failed(1);
-        lane.failed(5);
-        assert_eq!(lane.sendable(), 0..2);
+        lane.failed(1, 0);
+        lane.failed(5, 0);
+        assert_eq!(lane.sendable(BACKOFF_US), 0..2);
     }
 }

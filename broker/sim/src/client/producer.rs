@@ -1,6 +1,6 @@
 //! A producer: several batches in flight for each partition, sent again until they are acknowledged.
 
-use super::lane::{Batch, Lane};
+use super::lane::{BACKOFF_US, Batch, Lane};
 use super::{ClientContext, ClientTimer, Questions, Routes};
 use crate::message::{Answer, Request};
 use crate::oracle::{Promise, Value};
@@ -44,6 +44,8 @@ pub struct Producer {
     sequence: u32,
     lanes: BTreeMap<TopicIdPartition, Lane>,
     questions: Questions<Purpose>,
+    /// When it looks again at what waits, simulated microseconds; in the past if it has no reason to.
+    wakes_us: u64,
 }
 
 impl Producer {
@@ -57,6 +59,7 @@ impl Producer {
             sequence: 0,
             lanes: BTreeMap::new(),
             questions: Questions::of_client(id),
+            wakes_us: 0,
         }
     }
 
@@ -117,9 +120,11 @@ impl Producer {
     /// Sends what may be sent, and asks for leaders that are not known.
     fn pump(&mut self, cx: &mut ClientContext<'_>) {
         let mut wants_metadata = self.routes.metadata().topics.is_empty();
+        let mut backs_off_us = u64::MAX;
         for (&partition, lane) in &mut self.lanes {
-            let range = lane.sendable();
+            let range = lane.sendable(cx.now_us);
             if range.is_empty() {
+                backs_off_us = backs_off_us.min(lane.backs_off_us(cx.now_us).unwrap_or(u64::MAX));
                 continue;
             }
             let Some(to) = self.routes.leader(partition) else {
@@ -151,6 +156,9 @@ impl Producer {
         {
             self.questions.ask(cx, to, Request::Metadata, 1_000_000, Purpose::Metadata);
         }
+        if backs_off_us < u64::MAX {
+            self.go_on_after(cx, backs_off_us);
+        }
     }
 
     pub(super) fn handle_answer(
@@ -172,7 +180,7 @@ impl Producer {
             (Some(Purpose::Metadata), Answer::Metadata(metadata)) => {
                 self.routes.take(&metadata);
                 self.drop_gone();
-                cx.after(if self.misses_leaders() { 50_000 } else { 1 }, ClientTimer::Again);
+                self.go_on_after(cx, if self.misses_leaders() { BACKOFF_US } else { 1 });
             }
             (Some(purpose), _) => self.failed(cx, number, purpose),
             (None, _) => {}
@@ -248,11 +256,20 @@ impl Producer {
     fn failed(&mut self, cx: &mut ClientContext<'_>, number: u64, purpose: Purpose) {
         if let Purpose::Produce(partition) = purpose {
             if let Some(lane) = self.lanes.get_mut(&partition) {
-                lane.failed(number);
+                lane.failed(number, cx.now_us);
             }
             self.routes.forget(partition);
         }
-        cx.after(50_000, ClientTimer::Again);
+        self.go_on_after(cx, BACKOFF_US);
+    }
+
+    /// Looks at what waits in so long at the latest.
+    fn go_on_after(&mut self, cx: &mut ClientContext<'_>, delay_us: u64) {
+        let at_us = cx.now_us + delay_us;
+        if self.wakes_us <= cx.now_us || at_us < self.wakes_us {
+            self.wakes_us = at_us;
+            cx.after(delay_us, ClientTimer::Again);
+        }
     }
 
     fn connection_lost(&mut self, cx: &mut ClientContext<'_>, peer: Address) {
@@ -270,9 +287,9 @@ impl Producer {
                 .filter(|sent| !open.is_open(*sent))
                 .collect();
             for number in gone {
-                lane.failed(number);
+                lane.failed(number, cx.now_us);
             }
         }
-        cx.after(20_000, ClientTimer::Again);
+        self.go_on_after(cx, BACKOFF_US);
     }
 }

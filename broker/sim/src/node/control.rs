@@ -104,8 +104,9 @@ impl Process {
 
     /// Registers or tells that it lives.
     pub(super) fn heartbeat(&mut self, cx: &mut Context<'_>) {
-        // A newcomer knows nobody yet and asks around.
-        let known = self.controller_id().or_else(|| cx.random.pick(&self.peers).copied());
+        // A newcomer knows nobody yet and asks around; so does one whom the quorum tells nothing any more.
+        let known = self.controller_id().filter(|_| !std::mem::take(&mut self.doubts_controller));
+        let known = known.or_else(|| cx.random.pick(&self.peers).copied());
         let Some(controller) = known.filter(|_| !self.asked_controller) else {
             return cx.after(HEARTBEAT_AGAIN_US, Timer::Heartbeat);
         };
@@ -150,6 +151,7 @@ impl Process {
 
     pub(super) fn handle_registered(&mut self, cx: &mut Context<'_>, answer: Option<Answer>) {
         self.asked_controller = false;
+        self.doubts_controller = !matches!(answer, Some(Answer::Control(_)));
         let mut again = HEARTBEAT_AGAIN_US;
         if let Some(Answer::Control(reply)) = answer {
             if let Reply::RegisterBroker(Ok(epoch)) = *reply {
@@ -167,6 +169,7 @@ impl Process {
 
     pub(super) fn handle_heartbeat_answer(&mut self, cx: &mut Context<'_>, answer: Option<Answer>) {
         self.asked_controller = false;
+        self.doubts_controller = !matches!(answer, Some(Answer::Control(_)));
         let mut again = HEARTBEAT_US;
         match answer {
             Some(Answer::Control(reply)) => match *reply {
@@ -237,6 +240,10 @@ impl Process {
     pub(super) fn peer_gone(&mut self, cx: &mut Context<'_>, peer: Address) {
         let Address::Broker(peer) = peer else { return };
         let peer = BrokerId(peer);
+        if let Some(leader) = self.quorum.leadership().leader.filter(|leader| leader.broker() == peer) {
+            self.quorum.suspect(leader);
+            self.run_quorum(cx);
+        }
         let can_propose = self.quorum.can_propose();
         if let Some(epoch) = self.image.broker(peer).map(|broker| broker.epoch)
             && let Some(controller) = self.controller.as_mut().filter(|_| can_propose)
@@ -246,7 +253,6 @@ impl Process {
             self.propose(cx, outcome, None);
             self.run_quorum(cx);
         }
-        self.fail_fetcher(cx, peer);
     }
 
     /// Sends the open proposals of this broker's leaders, one request at a time.

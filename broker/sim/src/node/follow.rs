@@ -32,10 +32,6 @@ impl Process {
         }
     }
 
-    pub(super) fn fail_fetcher(&mut self, cx: &mut Context<'_>, leader: BrokerId) {
-        let _ = (cx, leader);
-    }
-
     /// Sends the next fetch, if there is one.
     pub(super) fn fetch_more(&mut self, cx: &mut Context<'_>, leader: BrokerId) {
         if self.epoch.is_none() {

@@ -126,6 +126,8 @@ pub struct Process {
     /// The image holds this registration: what it says about replicas is new enough to act on.
     pub(super) online: bool,
     pub(super) asked_controller: bool,
+    /// Whom the quorum names did not answer as the controller.
+    pub(super) doubts_controller: bool,
     pub(super) previous_epoch: BrokerEpoch,
     /// It was told to stop when it may.
     pub(super) wants_stop: bool,
@@ -184,6 +186,7 @@ impl Process {
             epoch: BrokerEpoch::NONE,
             online: false,
             asked_controller: false,
+            doubts_controller: false,
             previous_epoch,
             wants_stop: false,
             replicas: BTreeMap::new(),
@@ -220,6 +223,12 @@ impl Process {
     pub fn is_active_in(&self, image: &Image) -> bool {
         let known = image.broker(self.id).filter(|known| known.incarnation_id == self.incarnation);
         known.is_some_and(|known| known.is_active())
+    }
+
+    /// Its logs were all opened since the machine started: what was torn then is cut off.
+    #[must_use]
+    pub fn has_looked_at_logs(&self) -> bool {
+        self.online || self.durable.page_cache_survived
     }
 
     /// The process is gone; this is left.

@@ -227,6 +227,7 @@ impl World {
         let Some(slot) = self.slots.get_mut(&broker) else { return false };
         let Some(process) = slot.process.take() else { return false };
         let epoch = process.epoch;
+        let looked_at_logs = process.has_looked_at_logs();
         let mut durable = process.into_durable();
         if slot.disk_is_broken {
             // After a sync that failed nobody knows what is still in memory.
@@ -235,7 +236,8 @@ impl World {
             durable.clean_epoch = BrokerEpoch::NONE;
         } else {
             durable.disk.crash_process();
-            durable.page_cache_survived = true;
+            // As the server notes it: once everything was looked at in this run of the machine.
+            durable.page_cache_survived = looked_at_logs;
         }
         if planted::is(Bug::EveryStopIsClean) {
             durable.clean_epoch = epoch;
@@ -282,7 +284,8 @@ impl World {
     pub(super) fn pause(&mut self, broker: i32, us: u64) {
         let until = self.now_us + us;
         if let Some(slot) = self.slots.get_mut(&broker).filter(|slot| slot.process.is_some()) {
-            slot.paused_until_us = until;
+            // Never sooner than thought: what came meanwhile comes then, and nothing may pass it.
+            slot.paused_until_us = slot.paused_until_us.max(until);
             self.note(Address::Broker(broker), "stands still for {} us", &[us as i64]);
         }
     }
@@ -333,10 +336,9 @@ impl World {
         }
     }
 
-    /// Lets everybody run who stands still.
-    pub(super) fn resume_all(&mut self) {
+    /// All disks are fast and whole again.
+    pub(super) fn mend_disks(&mut self) {
         for slot in self.slots.values_mut() {
-            slot.paused_until_us = 0;
             slot.disk_speed = FAST_DISK;
             if std::mem::take(&mut slot.disk_is_broken)
                 && let Some(disk) = slot.disk()

@@ -47,7 +47,10 @@ impl World {
                 self.cut(broker, leader, true, us + 3_000_000)?;
                 self.lose_power(id, us);
             }
-            Fault::PowerLossOfAll => self.lose_all_power(us),
+            Fault::PowerLossOfAll => {
+                (!self.misses_a_disk()).then_some(())?;
+                self.lose_all_power(us);
+            }
             Fault::Pause => self.pause(id, us),
             Fault::Cut => self.cut(broker, other, both, us)?,
             Fault::CutFromController => {
@@ -69,6 +72,7 @@ impl World {
             }
             Fault::Wipe => {
                 self.is_healthy().then_some(())?;
+                self.lost_disk = true;
                 self.wipe(id, us);
             }
             Fault::Restart => self.restart(id, us),
@@ -77,10 +81,19 @@ impl World {
         Some(())
     }
 
-    /// May a broker lose what it has not synced? Where the disk counts always, else only while all others have it too.
-    fn may_lose(&self, broker: BrokerId) -> Option<()> {
+    /// May a broker lose what it has not synced? Only while all others have it too; or, where the disk counts, while no
+    /// disk is lost.
+    fn may_lose(&mut self, broker: BrokerId) -> Option<()> {
         let is_up = self.slots.get(&broker.0).is_some_and(|slot| slot.is_up(self.now_us));
-        (is_up && (self.scenario.flush || self.is_healthy())).then_some(())
+        let may = is_up && (self.is_healthy() || (self.scenario.flush && !self.misses_a_disk()));
+        may.then_some(())
+    }
+
+    /// A disk was lost, and its broker does not have everything again. If all others stop uncleanly meanwhile, nobody can
+    /// say who has it all: the partition stays offline, though the records are there.
+    fn misses_a_disk(&mut self) -> bool {
+        self.lost_disk = self.lost_disk && !self.is_healthy();
+        self.lost_disk
     }
 
     /// The newest metadata that a running broker has.
@@ -201,6 +214,6 @@ impl World {
         self.network.heal();
         self.network.weather = Weather::CALM;
         self.deaf.clear();
-        self.resume_all();
+        self.mend_disks();
     }
 }
