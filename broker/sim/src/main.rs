@@ -13,6 +13,7 @@ ottla-sim --seed N [--quiet]        run one seed and print what happens
 ottla-sim --seeds N [--from N]      run N seeds, stop at the first that breaks something
           [--seconds N]             ... or after so many seconds
           [--calm]                  without faults
+          [--brokers N]             only those with so many brokers
 ottla-sim --bugs [--tries N]        for each mistake made on purpose: how many seeds it takes to find it, of the number
                                     within which it must be found; with N, of N, and those that need not be found too";
 
@@ -23,6 +24,7 @@ struct Arguments {
     seconds: Option<u64>,
     shows: bool,
     calm: bool,
+    brokers: Option<u64>,
     bugs: bool,
     tries: Option<u64>,
 }
@@ -50,6 +52,7 @@ fn parse() -> Result<Arguments, String> {
             "--tries" => arguments.tries = Some(number()?),
             "--quiet" => arguments.shows = false,
             "--calm" => arguments.calm = true,
+            "--brokers" => arguments.brokers = Some(number()?),
             _ => return Err(format!("what is {word}?\n{USAGE}")),
         }
     }
@@ -94,6 +97,13 @@ fn find_bugs(tries: Option<u64>) -> ExitCode {
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What this thread has had of a processor: how busy the machine is otherwise does not matter.
+fn cpu_seconds() -> f64 {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = spent.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.map_or(0.0, |spent| spent / 1e9)
+}
+
 fn main() -> ExitCode {
     let arguments = match parse() {
         Ok(arguments) => arguments,
@@ -105,7 +115,7 @@ fn main() -> ExitCode {
     if arguments.bugs {
         return find_bugs(arguments.tries);
     }
-    let began = Instant::now();
+    let (began, cpu_before) = (Instant::now(), cpu_seconds());
     let (mut runs, mut simulated_us, mut events) = (0, 0, 0);
     let mut faults: BTreeMap<Fault, u64> = BTreeMap::new();
     for seed in arguments.from..arguments.from.saturating_add(arguments.count) {
@@ -115,6 +125,9 @@ fn main() -> ExitCode {
         let mut scenario = Scenario::of_seed(seed);
         if arguments.calm {
             scenario = scenario.without_faults();
+        }
+        if arguments.brokers.is_some_and(|brokers| i32::try_from(brokers) != Ok(scenario.brokers)) {
+            continue;
         }
         let report = ottla_sim::run(scenario, View { show: arguments.shows, ..View::default() });
         runs += 1;
@@ -142,11 +155,11 @@ fn main() -> ExitCode {
         }
     }
     let real = began.elapsed().as_secs_f64();
+    let (simulated, cpu) = (simulated_us as f64 / 1e6, cpu_seconds() - cpu_before);
     println!(
-        "{runs} runs, {} faults, {events} events: {} simulated seconds in {real:.1} s ({:.0} per second)",
+        "{runs} runs, {} faults, {events} events: {simulated:.0} simulated seconds in {real:.1} s, {:.0} per second of CPU",
         faults.values().sum::<u64>(),
-        simulated_us / 1_000_000,
-        simulated_us as f64 / 1e6 / real.max(1e-9)
+        simulated / cpu.max(1e-9)
     );
     if arguments.count > 1 {
         println!("faults: {faults:?}");

@@ -35,6 +35,8 @@ pub enum Fault {
     SlowDisk,
     /// Syncs of a broker fail; what was not synced before is lost.
     BreakDisk,
+    /// The disk of a broker has no room.
+    FullDisk,
     /// A broker comes back with an empty disk.
     Wipe,
     /// The power of a follower goes, and it does not reach its leader when it is back.

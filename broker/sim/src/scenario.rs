@@ -139,8 +139,9 @@ fn duties_of(corner: u64, random: &mut Random) -> Duties {
 /// A part of the seeds draws from all faults, the others look into one corner each.
 fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
     use Fault::{
-        BreakDisk, Cut, CutFromController, CutFromLeader, Deafen, Isolate, Kill, KillController, KillLeader,
-        Pause, PowerLoss, PowerLossAndCut, PowerLossOfAll, Restart, RoughNetwork, SlowDisk, StepClock, Wipe,
+        BreakDisk, Cut, CutFromController, CutFromLeader, Deafen, FullDisk, Isolate, Kill, KillController,
+        KillLeader, Pause, PowerLoss, PowerLossAndCut, PowerLossOfAll, Restart, RoughNetwork, SlowDisk,
+        StepClock, Wipe,
     };
     let often = (150_000, 1_500_000);
     let (kinds, pause_us): (Vec<Fault>, _) = match corner {
@@ -159,12 +160,13 @@ fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
             kinds.extend(some(300_000, &[Wipe]));
             kinds.extend(some(500_000, &[Restart]));
             kinds.extend(some(300_000, &[StepClock]));
+            kinds.extend(some(300_000, &[FullDisk]));
             (kinds, (200_000, 3_000_000))
         }
         2 => (vec![PowerLoss, PowerLossOfAll, SlowDisk, BreakDisk], often),
         3 => (vec![Kill, Cut, Isolate, RoughNetwork, Pause], often),
         4 => (vec![Kill, Restart, Restart, RoughNetwork], often),
-        5 => (vec![Kill, KillLeader, CutFromController, CutFromLeader, Deafen], often),
+        5 => (vec![Kill, KillLeader, CutFromController, CutFromLeader, Deafen, FullDisk, FullDisk], often),
         6 => (vec![Kill, KillLeader, Pause, Isolate, RoughNetwork], (300_000, 3_000_000)),
         7 => (vec![Kill, Restart, Cut], (500_000, 4_000_000)),
         8 => {

@@ -45,6 +45,7 @@ enum Relief {
     Calm,
     Hear(i32),
     FastDisk(i32),
+    EmptyDisk(i32),
     MendDisk(i32),
 }
 

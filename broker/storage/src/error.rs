@@ -234,6 +234,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// True if it is for want of room alone, so that the same may be tried again when there is some.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Disk(error) | Self::Read(ReadError::Disk(error)) if error.is_full())
+    }
+
     /// Kafka's error code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

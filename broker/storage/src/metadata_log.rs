@@ -74,9 +74,8 @@ impl MetadataLogError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Append(AppendError::DiskFull { .. }) => true,
-            Self::Disk(error) | Self::Append(AppendError::Disk(error)) | Self::Log(LogError::Disk(error)) => {
-                error.is_full()
-            }
+            Self::Disk(error) | Self::Append(AppendError::Disk(error)) => error.is_full(),
+            Self::Log(error) => error.is_full(),
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use ottla_core::controller::{
 };
 use ottla_core::metadata::{self, ImageDelta, feature};
 use ottla_core::planted::{self, Bug};
-use ottla_types::{BrokerEpoch, BrokerId, ErrorCode, TopicId};
+use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, TopicId};
 use std::collections::BTreeMap;
 
 /// From one heartbeat to the next.
@@ -114,6 +114,7 @@ impl Process {
             self.ask_permit(cx, controller);
         }
         self.asked_controller = true;
+        let full_directories = self.note_full(cx);
         if self.epoch.is_none() {
             let request = controller::Request::RegisterBroker(self.registration());
             self.ask(cx, controller, Request::Control(Box::new(request)), Purpose::Register);
@@ -125,12 +126,30 @@ impl Process {
                 want_fence: false,
                 want_shutdown: self.permit_epoch.is_some(),
                 offline_directories: Vec::new(),
-                full_directories: Vec::new(),
+                full_directories,
                 cordoned: None,
                 software_version: String::new(),
             });
             self.ask(cx, controller, Request::Control(Box::new(request)), Purpose::Heartbeat);
         }
+    }
+
+    /// The directory if it has no room; then another broker should be the controller, as others lead partitions.
+    fn note_full(&mut self, cx: &mut Context<'_>) -> Vec<DirectoryId> {
+        self.log_dir.look_for_room();
+        let is_full = self.log_dir.is_full();
+        let was_full = std::mem::replace(&mut self.was_full, is_full);
+        if is_full != was_full {
+            cx.trace("has no room on its disk: {}", &[i64::from(is_full)]);
+        }
+        if is_full
+            && !was_full
+            && let Some(successor) = self.quorum.successor()
+        {
+            self.quorum.transfer_leader(successor);
+            self.run_quorum(cx);
+        }
+        is_full.then_some(self.durable.directory).into_iter().collect()
     }
 
     fn registration(&self) -> RegisterBroker {

@@ -31,6 +31,8 @@ impl Process {
                 cx.after(delay, Timer::Flushed(partition, number));
             }
             Ok(None) => {}
+            // No room for the indexes: again with the next tick.
+            Err(error) if error.is_full() => replica.wants_sync = true,
             Err(_) => cx.disk_failed(partition),
         }
     }

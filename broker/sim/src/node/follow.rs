@@ -173,9 +173,7 @@ impl Process {
                 cx.trace("p{}: copied, ends at {}", &[i64::from(id.partition), replica.log.log_end_offset()]);
                 Ok((replica.log.log_end_offset(), replica.log.latest_epoch().unwrap_or(LeaderEpoch::NONE)))
             }
-            Err(AppendError::Disk(_) | AppendError::Offline { .. } | AppendError::DiskFull { .. }) => {
-                Err(AppendFailure::Storage)
-            }
+            Err(AppendError::Disk(_) | AppendError::Offline { .. }) => Err(AppendFailure::Storage),
             Err(_) => Err(AppendFailure::Invalid),
         };
         match outcome {
@@ -216,9 +214,11 @@ impl Process {
         let Some(run) = self.fetchers.get_mut(&leader) else { return };
         match done {
             Ok(()) => run.fetcher.handle_log_reset(&id, log),
-            Err(_) => {
+            Err(error) => {
                 run.fetcher.handle_log_failure(&id);
-                cx.disk_failed(id);
+                if !error.is_full() {
+                    cx.disk_failed(id);
+                }
             }
         }
     }

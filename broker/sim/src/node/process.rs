@@ -12,7 +12,7 @@ use ottla_core::fetch_session::{Cache, Limits};
 use ottla_core::metadata::{Image, NodeId};
 use ottla_core::quorum::{Persist, Quorum};
 use ottla_core::replication::{Ack, AlterPartition, Leader};
-use ottla_storage::{Log, MetadataLog};
+use ottla_storage::{Log, LogDir, MetadataLog};
 use ottla_types::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicIdPartition, Uuid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -110,6 +110,10 @@ pub struct Process {
     pub id: BrokerId,
     pub(super) incarnation: Uuid,
     pub(super) durable: Durable,
+    /// The data directory, as all logs see it.
+    pub(super) log_dir: Arc<LogDir>,
+    /// It was without room when the controller was last told.
+    pub(super) was_full: bool,
     pub(super) metadata_log: MetadataLog,
     pub(super) unwritten: Option<Persist>,
     /// The metadata quorum.
@@ -160,14 +164,18 @@ impl Process {
     /// Starts on what the last run has left.
     ///
     /// # Errors
-    /// If that cannot be read.
+    /// If that cannot be read; what the last run has left comes back.
     pub fn start(
         cx: &mut Context<'_>,
         id: BrokerId,
         mut durable: Durable,
         (run, peers): (u64, Vec<BrokerId>),
-    ) -> Result<Self, String> {
-        let (image, quorum, metadata_log) = super::recovery::recover(cx, id, &durable)?;
+    ) -> Result<Self, (Durable, String)> {
+        let recovered = super::recovery::recover(cx, id, &durable);
+        let (image, quorum, metadata_log, log_dir) = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => return Err((durable, error)),
+        };
         durable.founds = false;
         let previous_epoch = std::mem::replace(&mut durable.clean_epoch, BrokerEpoch::NONE);
         let reported_permit = super::quorum::newest_permit(&image);
@@ -176,6 +184,8 @@ impl Process {
             id,
             incarnation: Uuid::from_u64_pair(cx.random.next_u64(), cx.random.next_u64()),
             durable,
+            log_dir,
+            was_full: false,
             metadata_log,
             unwritten: None,
             quorum,

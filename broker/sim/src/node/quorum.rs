@@ -11,6 +11,9 @@ use ottla_core::planted::{self, Bug};
 use ottla_core::quorum::{Committed, Effect, Payload, Persist, Snapshot};
 use ottla_storage::MetadataLogError;
 
+/// Until something is written again for which there was no room.
+const PERSIST_AGAIN_US: u64 = 50_000;
+
 impl Process {
     /// Does everything the quorum wants done now.
     pub(super) fn run_quorum(&mut self, cx: &mut Context<'_>) {
@@ -73,7 +76,9 @@ impl Process {
                 let saved = log
                     .save_snapshot(snapshot.index, snapshot.term, &snapshot.bytes, now)
                     .and_then(|()| log.compact_to(compact_to, now));
-                if self.durable.disk.fails() && saved.is_err() {
+                if saved.as_ref().is_err_and(MetadataLogError::is_full) {
+                    // The entries stay instead, and the next snapshot takes their place.
+                } else if self.durable.disk.fails() && saved.is_err() {
                     cx.trace("a snapshot could not be saved: the broker stops", &[]);
                     cx.out.stopped = true;
                 } else if let Err(error) = saved {
@@ -86,10 +91,18 @@ impl Process {
     /// The disk is done with the last batch for the metadata log.
     pub(super) fn handle_persisted(&mut self, cx: &mut Context<'_>, number: u64) {
         let Some(persist) = self.unwritten.take_if(|persist| persist.number == number) else { return };
-        if self.write_metadata(&persist, cx.wall_ms()).is_err() {
-            cx.trace("the metadata log failed: the broker stops", &[]);
-            cx.out.stopped = true;
-            return;
+        match self.write_metadata(&persist, cx.wall_ms()) {
+            Ok(()) => {}
+            Err(error) if error.is_full() => {
+                cx.after(PERSIST_AGAIN_US, Timer::Persisted(number));
+                self.unwritten = Some(persist);
+                return;
+            }
+            Err(_) => {
+                cx.trace("the metadata log failed: the broker stops", &[]);
+                cx.out.stopped = true;
+                return;
+            }
         }
         if !planted::is(Bug::VoteBeforeFlush) {
             self.quorum.persisted(number);

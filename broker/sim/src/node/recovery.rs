@@ -7,6 +7,7 @@ use ottla_core::metadata::{Image, MetadataRecord, NodeId, feature};
 use ottla_core::quorum::{Config, Quorum, Recovered, StoredEntry, StoredSnapshot};
 use ottla_storage::{Disk, LogDir, MetadataLog};
 use ottla_types::BrokerId;
+use std::sync::Arc;
 
 /// The cluster's id.
 pub const CLUSTER_ID: &str = "simulatedClusterId0000";
@@ -16,12 +17,12 @@ pub(super) fn recover(
     cx: &mut Context<'_>,
     id: BrokerId,
     durable: &Durable,
-) -> Result<(Image, Quorum, MetadataLog), String> {
+) -> Result<(Image, Quorum, MetadataLog, Arc<LogDir>), String> {
     let disk = durable.data_disk();
     make_data_dir(&*disk).map_err(|error| format!("no data directory: {error}"))?;
     let log_dir = LogDir::standalone(disk, DATA_DIR.into());
     let now = cx.wall_ms();
-    let (mut log, found) = MetadataLog::open(log_dir, durable.page_cache_survived, now)
+    let (mut log, found) = MetadataLog::open(Arc::clone(&log_dir), durable.page_cache_survived, now)
         .map_err(|error| format!("the metadata log does not open: {error}"))?;
     let node = NodeId::new(id, durable.directory);
     let mut recovered = Recovered {
@@ -45,7 +46,7 @@ pub(super) fn recover(
     let config = Config::new(node, cx.random.next_u64());
     let quorum =
         Quorum::start(config, recovered).map_err(|error| format!("the quorum does not start: {error}"))?;
-    Ok((image, quorum, log))
+    Ok((image, quorum, log, log_dir))
 }
 
 fn make_data_dir(disk: &dyn Disk) -> std::io::Result<()> {

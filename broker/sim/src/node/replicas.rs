@@ -12,7 +12,7 @@ use ottla_core::replication::{
     PartitionState,
 };
 use ottla_storage::{Log, Recovery};
-use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -166,7 +166,8 @@ impl Process {
             return false;
         };
         let settings = TopicSettings::of(&self.image, &topic);
-        let dir = PathBuf::from(DATA_DIR).join(format!("{topic}-{}", id.partition));
+        let partition = TopicPartition::new(&*topic, id.partition);
+        let dir = PathBuf::from(DATA_DIR).join(partition.to_string());
         let disk = self.durable.data_disk();
         let recovery = Recovery { trust_written: self.durable.page_cache_survived, ..Recovery::default() };
         if !disk.exists(&dir)
@@ -175,7 +176,7 @@ impl Process {
             cx.disk_failed(id);
             return false;
         }
-        match Log::open(disk, &dir, Arc::clone(&settings.log), recovery, cx.wall_ms()) {
+        match Log::open_beside(&self.log_dir, partition, Arc::clone(&settings.log), recovery, cx.wall_ms()) {
             Ok((log, report)) => {
                 let numbers = [i64::from(id.partition), log.log_end_offset(), report.truncated_bytes as i64];
                 cx.trace("p{}: opened, ends at {}, {} bytes cut off", &numbers);
@@ -375,6 +376,7 @@ impl Process {
                 leader.tick(cx.now_ms);
                 self.run_leader_effects(cx, id);
             }
+            self.begin_sync(cx, id);
         }
         let leaders: Vec<_> = self.fetchers.keys().copied().collect();
         for leader in leaders {

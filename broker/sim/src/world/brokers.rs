@@ -7,11 +7,15 @@ use crate::node::{Context, DiskSpeed, Durable, Outbox, Process, Timer, address};
 use crate::random::Random;
 use crate::trace::Address;
 use ottla_core::planted::{self, Bug};
+use ottla_storage::Disk;
 use ottla_storage::sim_disk::SimDisk;
 use ottla_types::{BrokerEpoch, BrokerId, DirectoryId, TopicIdPartition, Uuid};
 use std::collections::BTreeSet;
 
 const FAST_DISK: DiskSpeed = DiskSpeed { sync_us: (200, 2_000) };
+/// Plenty of room on a disk, and too little to start.
+const ROOMY_BYTES: u64 = 1 << 40;
+const LITTLE_BYTES: u64 = 8 << 10;
 const SLOW_DISK: DiskSpeed = DiskSpeed { sync_us: (20_000, 600_000) };
 
 /// A place for a broker.
@@ -129,8 +133,21 @@ impl World {
                 }
                 self.take_outbox(broker, out);
             }
-            Err(error) => self.broken.push(format!("broker {broker} does not start: {error}")),
+            Err((durable, error)) => self.not_started(broker, durable, &error),
         }
+    }
+
+    /// Without room on its disk a broker may not even start; it is tried again.
+    fn not_started(&mut self, broker: i32, durable: Durable, error: &str) {
+        let is_full = durable.disk.space_bytes("/".as_ref()).is_ok_and(|(free, _)| free < LITTLE_BYTES);
+        if let Some(slot) = self.slots.get_mut(&broker) {
+            slot.durable = Some(durable);
+        }
+        if is_full {
+            self.note(Address::Broker(broker), "does not start for want of room", &[]);
+            return self.schedule(500_000, Event::Start { broker });
+        }
+        self.broken.push(format!("broker {broker} does not start: {error}"));
     }
 
     /// Lets a broker do a step.
@@ -312,6 +329,13 @@ impl World {
         }
     }
 
+    /// So much room is left on a broker's disk, or plenty.
+    pub(super) fn set_room(&mut self, broker: i32, left_bytes: Option<u64>) {
+        if let Some(disk) = self.slots.get(&broker).and_then(Slot::disk) {
+            disk.set_capacity(left_bytes.map_or(ROOMY_BYTES, |left| disk.used_bytes() + left));
+        }
+    }
+
     /// The process ends, and the next one finds an empty disk.
     pub(super) fn wipe(&mut self, broker: i32, down_us: u64) {
         self.note(Address::Broker(broker), "loses its disk, back after {} us", &[down_us as i64]);
@@ -336,14 +360,14 @@ impl World {
         }
     }
 
-    /// All disks are fast and whole again.
+    /// All disks are fast and whole again, and have room.
     pub(super) fn mend_disks(&mut self) {
         for slot in self.slots.values_mut() {
             slot.disk_speed = FAST_DISK;
-            if std::mem::take(&mut slot.disk_is_broken)
-                && let Some(disk) = slot.disk()
-            {
+            slot.disk_is_broken = false;
+            if let Some(disk) = slot.disk() {
                 disk.fail_syncs(false);
+                disk.set_capacity(ROOMY_BYTES);
             }
         }
     }

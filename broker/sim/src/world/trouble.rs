@@ -66,6 +66,7 @@ impl World {
             Fault::Deafen => self.deafen(id, us),
             Fault::RoughNetwork => self.storm(us),
             Fault::SlowDisk => self.slow_disk(id, us),
+            Fault::FullDisk => self.fill_disk(id, us),
             Fault::BreakDisk => {
                 self.may_lose(broker)?;
                 self.break_disk(id, us);
@@ -184,6 +185,13 @@ impl World {
         self.schedule(us, Event::Relief(Relief::FastDisk(broker)));
     }
 
+    fn fill_disk(&mut self, broker: i32, us: u64) {
+        self.note(Address::Nemesis, "fills the disk of {} for {} us", &[i64::from(broker), us as i64]);
+        let left_bytes = self.random.below(2_000);
+        self.set_room(broker, Some(left_bytes));
+        self.schedule(us, Event::Relief(Relief::EmptyDisk(broker)));
+    }
+
     fn break_disk(&mut self, broker: i32, us: u64) {
         self.note(Address::Nemesis, "breaks the disk of {} for {} us", &[i64::from(broker), us as i64]);
         self.set_broken_disk(broker, true);
@@ -204,6 +212,7 @@ impl World {
             Relief::Calm => self.network.weather = Weather::CALM,
             Relief::Hear(broker) => drop(self.deaf.remove(&broker)),
             Relief::FastDisk(broker) => self.set_slow_disk(broker, false),
+            Relief::EmptyDisk(broker) => self.set_room(broker, None),
             Relief::MendDisk(broker) => self.set_broken_disk(broker, false),
         }
     }

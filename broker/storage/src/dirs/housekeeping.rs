@@ -1,6 +1,5 @@
 //! What is done now and then: syncing, checkpoints, giving memory back, removing what was deleted; and the end.
 
-use super::open::{RESERVE_BYTES, set_reserve};
 use super::{Dir, FutureView, HostedLog, LogDir, LogDirs, LogHandle};
 use crate::checkpoint::{Durability, format_offsets, replace_file};
 use crate::error::DiskError;
@@ -95,7 +94,7 @@ impl LogDirs {
         }
         self.remove_deleted(now);
         for dir in &self.dirs {
-            dir.look_for_room();
+            dir.log_dir.look_for_room();
         }
     }
 
@@ -211,18 +210,6 @@ impl Dir {
     ) -> Result<(), DiskError> {
         let path = self.log_dir.path().join(names::HIGH_WATERMARK_CHECKPOINT);
         replace_file(&**self.log_dir.disk(), &path, format_offsets(offsets).as_bytes(), durability)
-    }
-
-    fn look_for_room(&self) {
-        let log_dir = &self.log_dir;
-        if log_dir.offline_reason().is_some() || !log_dir.is_full() {
-            return;
-        }
-        if log_dir.disk().space_bytes(log_dir.path()).is_ok_and(|(free, _)| free >= 2 * RESERVE_BYTES) {
-            set_reserve(&**log_dir.disk(), log_dir.path());
-            log_dir.set_full(false);
-            tracing::info!(dir = %log_dir.path().display(), "log directory has room again");
-        }
     }
 
     fn view(&self) -> DirView {

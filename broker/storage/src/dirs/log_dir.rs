@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// Room set aside in each data directory for what must be written when it is full.
+const RESERVE_BYTES: u64 = 8 << 20;
+
 /// A data directory, shared by all of its logs.
 #[derive(Debug)]
 pub struct LogDir {
@@ -88,6 +91,18 @@ impl LogDir {
 
     pub(crate) fn set_full(&self, full: bool) -> bool {
         self.full.swap(full, Ordering::Relaxed)
+    }
+
+    /// Takes appends again if it was full and its volume has room. To be called every few seconds.
+    pub fn look_for_room(&self) {
+        if self.offline_reason().is_some() || !self.is_full() {
+            return;
+        }
+        if self.disk.space_bytes(&self.path).is_ok_and(|(free, _)| free >= 2 * RESERVE_BYTES) {
+            set_reserve(&*self.disk, &self.path);
+            self.set_full(false);
+            tracing::info!(dir = %self.path.display(), "log directory has room again");
+        }
     }
 
     /// Takes the directory offline for good.
@@ -178,4 +193,17 @@ impl LogDir {
     ) -> Result<(), DiskError> {
         self.cleaned.lower(&*self.disk, partition, offset)
     }
+}
+
+/// Sets room aside if there is plenty. False if the volume is full.
+pub(super) fn set_reserve(disk: &dyn Disk, dir: &Path) -> bool {
+    let path = dir.join(names::RESERVE);
+    let Ok((free_bytes, _)) = disk.space_bytes(dir) else { return true };
+    if !disk.exists(&path) && free_bytes > 4 * RESERVE_BYTES {
+        let made = disk.create(&path).and_then(|file| file.allocate(RESERVE_BYTES));
+        if made.is_err() {
+            let _ = disk.remove_file(&path);
+        }
+    }
+    free_bytes >= RESERVE_BYTES / 4
 }

@@ -1,6 +1,6 @@
 //! Taking the data directories: locked, recognised or formatted, and what the last use left behind.
 
-use super::log_dir::Checkpoints;
+use super::log_dir::{self, Checkpoints};
 use super::made::Made;
 use super::meta_properties::MetaProperties;
 use super::{Dir, LogDir, LogDirs};
@@ -14,9 +14,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Room set aside in each data directory for what must be written when it is full.
-pub(super) const RESERVE_BYTES: u64 = 8 << 20;
 
 /// Which directories, and who we are.
 #[derive(Debug, Clone)]
@@ -187,7 +184,7 @@ fn format_and_read(
     options: &DirsOptions,
 ) -> Result<Dir, DiskError> {
     let path = &taken.path;
-    let has_room = set_reserve(&**disk, path);
+    let has_room = log_dir::set_reserve(&**disk, path);
     let meta = match taken.meta {
         Some(meta) => meta,
         None => {
@@ -237,19 +234,6 @@ fn read_checkpoint(disk: &dyn Disk, path: &Path) -> Result<BTreeMap<TopicPartiti
         tracing::warn!(path = %path.display(), reason, "leaving a damaged checkpoint out");
         BTreeMap::new()
     }))
-}
-
-/// Sets room aside if there is plenty. False if the volume is full.
-pub(super) fn set_reserve(disk: &dyn Disk, dir: &Path) -> bool {
-    let path = dir.join(names::RESERVE);
-    let Ok((free_bytes, _)) = disk.space_bytes(dir) else { return true };
-    if !disk.exists(&path) && free_bytes > 4 * RESERVE_BYTES {
-        let made = disk.create(&path).and_then(|file| file.allocate(RESERVE_BYTES));
-        if made.is_err() {
-            let _ = disk.remove_file(&path);
-        }
-    }
-    free_bytes >= RESERVE_BYTES / 4
 }
 
 impl Dir {

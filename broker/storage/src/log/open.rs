@@ -66,6 +66,21 @@ impl Log {
         Self::open_in(log_dir, dir.to_owned(), partition, config, recovery, now)
     }
 
+    /// Opens the log of `partition` in a data directory that it shares with others.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the log must not be served.
+    pub fn open_beside(
+        log_dir: &Arc<LogDir>,
+        partition: TopicPartition,
+        config: Arc<LogConfig>,
+        recovery: Recovery,
+        now: TimestampMs,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
+        let dir = log_dir.path().join(partition.to_string());
+        Self::open_in(Arc::clone(log_dir), dir, partition, config, recovery, now)
+    }
+
     /// Opens the log in `dir` of a data directory.
     ///
     /// # Errors
