@@ -1,7 +1,7 @@
 //! `ottla-sim`: runs seeds, prints what broke and how to see it again.
 
 use ottla_sim::nemesis::Fault;
-use ottla_sim::scenario::Scenario;
+use ottla_sim::scenario::{CORNERS, Scenario};
 use ottla_sim::world::{Report, View};
 use ottla_sim::{ELUSIVE, PLANTED};
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ ottla-sim --seeds N [--from N]      run N seeds, stop at the first that breaks s
           [--seconds N]             ... or after so many seconds
           [--calm]                  without faults
           [--brokers N]             only those with so many brokers
+          [--corner N]              only those of this corner
 ottla-sim --bugs [--tries N]        for each mistake made on purpose: how many seeds it takes to find it, of the number
                                     within which it must be found; with N, of N, and those that need not be found too";
 
@@ -25,6 +26,7 @@ struct Arguments {
     shows: bool,
     calm: bool,
     brokers: Option<u64>,
+    corner: Option<u64>,
     bugs: bool,
     tries: Option<u64>,
 }
@@ -48,6 +50,7 @@ fn parse() -> Result<Arguments, String> {
                 arguments.seconds = Some(number()?);
                 arguments.count = u64::MAX;
             }
+            "--corner" => arguments.corner = Some(number()?),
             "--bugs" => arguments.bugs = true,
             "--tries" => arguments.tries = Some(number()?),
             "--quiet" => arguments.shows = false,
@@ -121,6 +124,9 @@ fn main() -> ExitCode {
     for seed in arguments.from..arguments.from.saturating_add(arguments.count) {
         if arguments.seconds.is_some_and(|seconds| began.elapsed().as_secs() >= seconds) {
             break;
+        }
+        if arguments.corner.is_some_and(|corner| seed % CORNERS != corner) {
+            continue;
         }
         let mut scenario = Scenario::of_seed(seed);
         if arguments.calm {

@@ -131,6 +131,38 @@ fn a_start_with_a_full_disk_works_and_loses_nothing() {
 }
 
 #[test]
+fn a_truncation_without_room_is_done_or_not_and_leaves_no_producer_behind() {
+    for left_bytes in (0..40).step_by(4) {
+        let disk = SimDisk::new(left_bytes);
+        let config = LogConfig { segment_bytes: 400, index_interval_bytes: 1, ..LogConfig::default() };
+        let dirs = start(&disk, &config);
+        let log = create(&dirs, &config, 0);
+        let append = |sequence: i32, epoch| {
+            log.lock().append_as_leader(&[of_producer(sequence)], LeaderEpoch(epoch), NOW)
+        };
+        for sequence in 0..20 {
+            append(sequence, sequence / 5).unwrap();
+        }
+        dirs.flush_all();
+        for reserve in ["/a/.ottla_reserve", "/b/.ottla_reserve"] {
+            disk.remove_file(Path::new(reserve)).unwrap();
+        }
+        disk.set_capacity(disk.used_bytes() + left_bytes);
+        let first = log.lock().truncate_to(7, NOW);
+        disk.set_capacity(100 * MEGABYTE);
+        dirs.maintain(NOW);
+        if let Err(error) = first {
+            assert!(error.is_full(), "{error}");
+            assert_eq!(log.lock().log_end_offset(), 20, "with {left_bytes} bytes left");
+            log.lock().truncate_to(7, NOW).unwrap();
+        }
+        assert_eq!(log.lock().epochs().last(), Some(&(LeaderEpoch(1), 5)));
+        assert!(append(6, 4).unwrap().duplicate);
+        assert!(!append(7, 4).unwrap().duplicate, "with {left_bytes} bytes left");
+    }
+}
+
+#[test]
 fn the_metadata_log_goes_on_when_the_disk_is_full_for_others() {
     let disk = SimDisk::new(1);
     disk.set_capacity(44 * MEGABYTE);

@@ -240,8 +240,11 @@ impl Stream {
     fn append(&self, replica: &Partition, came: &Came) {
         let wall_ms = self.now().wall_ms;
         let appended = self.with_log(replica, |log, _| {
-            log.append_as_follower(came.records.clone(), wall_ms)
-                .map(|_| (log.log_end_offset(), log.latest_epoch().unwrap_or(LeaderEpoch::NONE)))
+            let before = log.log_end_offset();
+            let appended = log.append_as_follower(came.records.clone(), wall_ms);
+            let ends = (log.log_end_offset(), log.latest_epoch().unwrap_or(LeaderEpoch::NONE));
+            // Of batches for several segments the first may be there: the rest is fetched, and judged, again.
+            if ends.0 > before { Ok(ends) } else { appended.map(|_| ends) }
         });
         if self.fetcher.lock().is_throttled(&replica.id) {
             let quota = &self.around.replicas.quotas.follower;
@@ -291,6 +294,9 @@ impl Stream {
         });
         match reset {
             Some(Ok(ends)) => self.fetcher.lock().handle_log_reset(&replica.id, ends),
+            Some(Err(error)) if error.is_full() => {
+                self.fetcher.lock().handle_log_full(self.now().ms, &replica.id);
+            }
             Some(Err(error)) => {
                 tracing::error!(%replica, %error, "a log could not be truncated");
                 self.fetcher.lock().handle_log_failure(&replica.id);

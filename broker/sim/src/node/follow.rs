@@ -214,11 +214,10 @@ impl Process {
         let Some(run) = self.fetchers.get_mut(&leader) else { return };
         match done {
             Ok(()) => run.fetcher.handle_log_reset(&id, log),
-            Err(error) => {
+            Err(error) if error.is_full() => run.fetcher.handle_log_full(cx.now_ms, &id),
+            Err(_) => {
                 run.fetcher.handle_log_failure(&id);
-                if !error.is_full() {
-                    cx.disk_failed(id);
-                }
+                cx.disk_failed(id);
             }
         }
     }

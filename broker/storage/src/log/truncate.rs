@@ -19,9 +19,8 @@ impl Log {
         if offset >= self.log_end_offset {
             // An epoch that began here and got no records is not what the leader has: it goes all the same, or the
             // logs would be found to diverge for ever.
-            if self.epochs.truncate_from_end(self.log_end_offset) {
-                self.save_epochs()?;
-            }
+            self.epochs_dirty |= self.epochs.truncate_from_end(self.log_end_offset);
+            self.save_epochs_if_dirty();
             return Ok(());
         }
         if offset < self.segments[0].base_offset {
@@ -37,6 +36,15 @@ impl Log {
         self.lower_recovery_point(offset)?;
         self.log_dir.lower_cleaned_to(&self.partition, offset)?;
         self.log_dir.lower_log_start(&self.partition, offset)?;
+        let cut = self.cut_segments(offset);
+        if let Err(error) = &cut {
+            // What is in memory may not be what is on disk.
+            self.corrupt.get_or_insert_with(|| error.to_string());
+        }
+        cut
+    }
+
+    fn cut_segments(&mut self, offset: Offset) -> Result<(), ReadError> {
         let index = self.segment_index(offset).unwrap_or(0);
         let interval_bytes = self.config.index_interval_bytes;
         self.forget_hints();
@@ -68,12 +76,19 @@ impl Log {
         self.log_start_offset = self.log_start_offset.min(end_offset);
         self.recovery_point = self.recovery_point.min(end_offset);
         self.flushed_offset = self.flushed_offset.min(end_offset);
-        if self.epochs.truncate_from_end(end_offset) {
-            self.save_epochs()?;
-        }
+        self.epochs_dirty |= self.epochs.truncate_from_end(end_offset);
         self.retain_snapshots(|at| at <= end_offset);
         self.load_producers(end_offset)?;
+        self.save_epochs_if_dirty();
         Ok(())
+    }
+
+    /// Epochs that the log does not have are left out when it is opened: without room for the file it stays as it is
+    /// until the next batch.
+    fn save_epochs_if_dirty(&mut self) {
+        if self.epochs_dirty {
+            let _ = self.save_epochs();
+        }
     }
 
     /// Drops everything and goes on at `offset`, as a follower does whose leader has nothing older.

@@ -193,6 +193,12 @@ impl Fetcher {
         self.with(partition, |follower, _| follower.stop());
     }
 
+    /// There was no room to change the log as asked, which is as it was: later again.
+    pub fn handle_log_full(&mut self, now_ms: u64, partition: &TopicIdPartition) {
+        let config = self.config;
+        self.with(partition, |follower, _| follower.delay(now_ms, |failures| backoff_ms(config, failures)));
+    }
+
     /// Everything below `flushed_offset` is on disk.
     pub fn handle_flushed(&mut self, partition: &TopicIdPartition, flushed_offset: Offset) {
         self.with(partition, |follower, _| follower.handle_flushed(flushed_offset));
