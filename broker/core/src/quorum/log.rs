@@ -7,7 +7,6 @@
 use super::codec::{self, CodecError};
 use super::effect::StoredSnapshot;
 use crate::metadata::{Membership, NodeId};
-use crate::planted::{self, Bug};
 use bytes::Bytes;
 use raft::eraftpb::{ConfChangeType, ConfState, Entry, EntryType, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
@@ -91,9 +90,6 @@ impl Log {
     /// second time later, but must count from the start: a node that goes by the members of an old snapshot could be
     /// elected by a majority that is none any more.
     pub fn recover_memberships(&mut self) -> Result<(), CodecError> {
-        if planted::is(Bug::ForgetMembers) {
-            return Ok(());
-        }
         self.recovered_to = self.hard_state.commit;
         let mut members = self.membership();
         for entry in &self.entries {

@@ -294,10 +294,12 @@ impl Quorum {
         let mut ready = self.raft.ready();
         self.note_leadership();
         self.send_all(ready.take_messages());
-        self.apply(ready.take_committed_entries())?;
+        let committed = ready.take_committed_entries();
+        let commits_members = committed.iter().any(changes_members);
+        self.apply(committed)?;
         let held = ready.take_persisted_messages();
 
-        let mut persist = Persist { must_sync: ready.must_sync(), ..Persist::default() };
+        let mut persist = Persist { must_sync: ready.must_sync() || commits_members, ..Persist::default() };
         let mut then = Vec::new();
         if !ready.snapshot().is_empty() {
             let snapshot = self.install(ready.snapshot());
@@ -307,11 +309,10 @@ impl Quorum {
         }
         self.raft.mut_store().append(ready.entries());
         persist.entries = ready.entries().iter().map(stored_entry).collect();
-        // The commit index alone is not worth a write: a leader tells it again. But a change of the members says that
-        // the one before is committed, which a restart has to know.
-        let changes_members =
-            ready.entries().iter().any(|entry| entry.get_entry_type() != eraftpb::EntryType::EntryNormal);
-        if ready.must_sync() && (ready.hs().is_some() || changes_members) {
+        // The commit index alone is not worth a write: a leader tells it again. But who the members are has to be known
+        // after a restart: by those before, too many of whom may be gone, there may be no majority to elect a leader.
+        let appends_members = ready.entries().iter().any(changes_members);
+        if persist.must_sync && (ready.hs().is_some() || appends_members || commits_members) {
             persist.hard_state = Some(codec::hard_state_to_bytes(self.node, &self.raft.raft.hard_state()));
         }
 
@@ -460,6 +461,10 @@ impl Quorum {
             self.raft.report_snapshot(node, SnapshotStatus::Failure);
         }
     }
+}
+
+fn changes_members(entry: &Entry) -> bool {
+    entry.get_entry_type() != eraftpb::EntryType::EntryNormal
 }
 
 fn stored_entry(entry: &Entry) -> StoredEntry {

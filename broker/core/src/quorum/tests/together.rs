@@ -157,6 +157,33 @@ fn an_emptied_disk_is_another_node_and_joins_as_a_newcomer() {
 }
 
 #[test]
+fn two_lost_disks_one_after_the_other_do_not_count_together_after_a_restart() {
+    let mut network = three(12);
+    let leader = network.leader().unwrap();
+    let victim = *network.peers.keys().find(|id| **id != leader).unwrap();
+    network.crash(victim);
+    network.peers.remove(&victim);
+    let fresh = NodeId::new(victim.broker(), DirectoryId(Uuid::from_u128(999)));
+    network.add(fresh);
+    for change in [
+        MembershipChange::AddLearner(fresh),
+        MembershipChange::AddVoter(fresh),
+        MembershipChange::Remove(victim),
+    ] {
+        assert!(network.change(change));
+        network.ticks(8);
+    }
+    network.crash(fresh);
+    network.peers.remove(&fresh);
+    // The other two are a majority of the three voters that there are, not of those with the first one.
+    let left: Vec<NodeId> = network.peers.keys().copied().collect();
+    left.iter().for_each(|id| network.crash(*id));
+    left.iter().for_each(|id| network.start(*id));
+    network.ticks(60);
+    assert!(network.leader().is_some());
+}
+
+#[test]
 fn all_nodes_crash_and_nothing_that_was_committed_is_lost() {
     let mut network = three(11);
     for round in 0..20 {
