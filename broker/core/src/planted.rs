@@ -24,12 +24,8 @@ pub enum Bug {
     AnswerBeforeFlush,
     /// A follower asks for more before it has flushed.
     FetchBeforeFlush,
-    /// A replaced incarnation of a follower counts on.
-    ForgetBrokerEpoch,
     /// A permit is given while another is out.
     PermitTwice,
-    /// A restarted node goes by the members of its last snapshot.
-    ForgetMembers,
     /// A starting broker acts on the metadata that it finds on its disk.
     ActOnOldMetadata,
     /// The consensus is told that something is on disk before it is.

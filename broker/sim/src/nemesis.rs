@@ -41,6 +41,10 @@ pub enum Fault {
     Wipe,
     /// The power of a follower goes, and it does not reach its leader when it is back.
     PowerLossAndCut,
+    /// The power of a broker goes, and a leader is killed soon after it is back.
+    PowerLossAndKill,
+    /// A broker comes back with an empty disk, and a leader is killed soon after.
+    WipeAndKill,
     /// A broker is stopped and started in an orderly way.
     Restart,
     /// A broker's wall clock is set forward or back.
@@ -71,7 +75,7 @@ pub fn draw(random: &mut Random, faults: &Faults, brokers: &[BrokerId]) -> Optio
         Fault::Pause => 100_000..8_000_000,
         Fault::Isolate | Fault::CutFromController | Fault::Deafen => 100_000..6_000_000,
         Fault::StepClock => 1_000..7_200_000_000,
-        Fault::PowerLossAndCut => 50_000..1_500_000,
+        Fault::PowerLossAndCut | Fault::PowerLossAndKill | Fault::WipeAndKill => 50_000..1_500_000,
         _ => 50_000..4_000_000,
     };
     Some(Action { fault, broker, other, both: random.chance_ppm(500_000), us: random.within(us) })

@@ -62,8 +62,15 @@ impl Scenario {
         let corner = seed % CORNERS;
         let flush = flush_of(corner, &mut random);
         let brokers = if corner == 7 || random.chance_ppm(250_000) { 5 } else { 3 };
-        let producer =
-            |acks, idempotent, pause_us| ProducerConfig { acks, idempotent, pause_us, in_order: false };
+        // Some are impatient: what is refused for a moment comes again within it.
+        let backoff_us = if [5, 9].contains(&corner) { 1_000 } else { 50_000 };
+        let producer = |acks, idempotent, pause_us| ProducerConfig {
+            acks,
+            idempotent,
+            pause_us,
+            backoff_us,
+            in_order: false,
+        };
         let mut producers = vec![producer(-1, true, (2_000, 60_000)), producer(-1, true, (10_000, 200_000))];
         for acks in [-1, 1, 0] {
             if random.chance_ppm(400_000) {
@@ -138,11 +145,7 @@ fn duties_of(corner: u64, random: &mut Random) -> Duties {
 
 /// A part of the seeds draws from all faults, the others look into one corner each.
 fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
-    use Fault::{
-        BreakDisk, Cut, CutFromController, CutFromLeader, Deafen, FullDisk, Isolate, Kill, KillController,
-        KillLeader, Pause, PowerLoss, PowerLossAndCut, PowerLossOfAll, Restart, RoughNetwork, SlowDisk,
-        StepClock, Wipe,
-    };
+    use Fault::*;
     let often = (150_000, 1_500_000);
     let (kinds, pause_us): (Vec<Fault>, _) = match corner {
         0 | 1 => {
@@ -170,7 +173,9 @@ fn faults_of(corner: u64, flush: bool, random: &mut Random) -> Faults {
         6 => (vec![Kill, KillLeader, Pause, Isolate, RoughNetwork], (300_000, 3_000_000)),
         7 => (vec![Kill, Restart, Cut], (500_000, 4_000_000)),
         8 => {
-            (vec![Wipe, Wipe, PowerLoss, PowerLossAndCut, BreakDisk, Kill, StepClock], (1_000_000, 5_000_000))
+            let mut kinds = vec![Wipe, WipeAndKill, WipeAndKill, PowerLoss, PowerLossAndCut, BreakDisk, Kill];
+            kinds.extend([PowerLossAndKill, PowerLossAndKill, StepClock]);
+            (kinds, (1_000_000, 5_000_000))
         }
         _ => (vec![Kill, Deafen, KillController, RoughNetwork], (300_000, 2_000_000)),
     };

@@ -31,6 +31,8 @@ enum Event {
     Client { client: u32, timer: ClientTimer },
     /// A broker starts.
     Start { broker: i32 },
+    /// A broker's process is killed, for so long.
+    Kill { broker: i32, us: u64 },
     /// Trouble.
     Nemesis,
     /// The end of some trouble.
@@ -207,6 +209,8 @@ impl World {
                 self.with_client(client, |client, cx| client.handle_timer(cx, timer));
             }
             Event::Start { broker } => self.start(broker),
+            Event::Kill { broker, us } if !self.faults_over => self.kill(broker, us),
+            Event::Kill { .. } => {}
             Event::Nemesis => self.make_trouble(),
             Event::Relief(relief) => self.relieve(relief),
             Event::Clients => self.begin_clients(),

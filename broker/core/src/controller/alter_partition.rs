@@ -3,7 +3,6 @@
 use super::draft::Draft;
 use super::{Controller, Outcome, Reply, sweep};
 use crate::metadata::{Image, PartitionImage};
-use crate::planted::{self, Bug};
 use ottla_types::{
     BrokerEpoch, BrokerId, DirectoryId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicId, TopicIdPartition,
 };
@@ -128,9 +127,7 @@ fn check(
     }
     let ineligible = change.isr.iter().any(|(member, epoch)| {
         let known = image.broker(*member).filter(|known| known.is_active());
-        known.is_none_or(|known| {
-            !epoch.is_none() && *epoch != known.epoch && !planted::is(Bug::ForgetBrokerEpoch)
-        })
+        known.is_none_or(|known| !epoch.is_none() && *epoch != known.epoch)
     });
     if ineligible { Err(ErrorCode::IneligibleReplica) } else { Ok(()) }
 }

@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 
 /// `max.in.flight.requests.per.connection` of producers here.
 pub(super) const IN_FLIGHT: usize = 5;
-/// `retry.backoff.ms` and `reconnect.backoff.ms` of producers here.
-pub(super) const BACKOFF_US: u64 = 50_000;
 
 /// A batch.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub(super) struct Lane {
     pub next_sequence: i32,
     /// A batch failed or was overtaken: nothing is sent before all answers are in, and then from the first on again.
     pub holds: bool,
-    /// `retry.backoff.ms`: nothing is sent again before, simulated microseconds.
+    /// Nothing is sent again before, simulated microseconds.
     pub not_before_us: u64,
     /// How often it was not in the metadata, in a row.
     pub missing: u32,
@@ -78,10 +76,10 @@ impl Lane {
         index > 0 && self.queue.iter().take(index).all(|before| before.to == self.queue[index].to)
     }
 
-    /// The request is over without success.
-    pub fn failed(&mut self, number: u64, now_us: u64) {
+    /// The request is over without success; nothing goes again before the given time.
+    pub fn failed(&mut self, number: u64, not_before_us: u64) {
         self.holds = true;
-        self.not_before_us = now_us + BACKOFF_US;
+        self.not_before_us = not_before_us;
         if let Some(batch) = self.queue.iter_mut().find(|batch| batch.sent == Some(number)) {
             batch.sent = None;
         }
@@ -127,12 +125,12 @@ mod tests {
     fn after_a_failure_everything_waits_and_goes_again_in_order() {
         let mut lane = lane(3);
         send(&mut lane, 1);
-        lane.failed(2, 0);
+        lane.failed(2, 50);
         assert!(lane.acknowledged(1).is_some());
-        assert!(lane.sendable(BACKOFF_US).is_empty());
-        lane.failed(3, 1);
-        assert!(lane.sendable(BACKOFF_US).is_empty());
-        assert_eq!(lane.sendable(BACKOFF_US + 1), 0..2);
+        assert!(lane.sendable(50).is_empty());
+        lane.failed(3, 60);
+        assert!(lane.sendable(59).is_empty());
+        assert_eq!(lane.sendable(60), 0..2);
     }
 
     #[test]
@@ -142,6 +140,6 @@ mod tests {
         (2..5).for_each(|number| assert!(lane.acknowledged(number).is_some()));
         lane.failed(1, 0);
         lane.failed(5, 0);
-        assert_eq!(lane.sendable(BACKOFF_US), 0..2);
+        assert_eq!(lane.sendable(0), 0..2);
     }
 }

@@ -1,6 +1,6 @@
 //! A producer: several batches in flight for each partition, sent again until they are acknowledged.
 
-use super::lane::{BACKOFF_US, Batch, Lane};
+use super::lane::{Batch, Lane};
 use super::{ClientContext, ClientTimer, Questions, Routes};
 use crate::message::{Answer, Request};
 use crate::oracle::{Promise, Value};
@@ -25,6 +25,8 @@ pub struct ProducerConfig {
     pub idempotent: bool,
     /// From one batch to the next, microseconds.
     pub pause_us: (u64, u64),
+    /// `retry.backoff.ms` and `reconnect.backoff.ms`, in microseconds.
+    pub backoff_us: u64,
     /// What it sends arrives in its order, as over a real connection: the network is not rough.
     pub in_order: bool,
 }
@@ -180,7 +182,7 @@ impl Producer {
             (Some(Purpose::Metadata), Answer::Metadata(metadata)) => {
                 self.routes.take(&metadata);
                 self.drop_gone();
-                self.go_on_after(cx, if self.misses_leaders() { BACKOFF_US } else { 1 });
+                self.go_on_after(cx, if self.misses_leaders() { self.config.backoff_us } else { 1 });
             }
             (Some(purpose), _) => self.failed(cx, number, purpose),
             (None, _) => {}
@@ -256,11 +258,11 @@ impl Producer {
     fn failed(&mut self, cx: &mut ClientContext<'_>, number: u64, purpose: Purpose) {
         if let Purpose::Produce(partition) = purpose {
             if let Some(lane) = self.lanes.get_mut(&partition) {
-                lane.failed(number, cx.now_us);
+                lane.failed(number, cx.now_us + self.config.backoff_us);
             }
             self.routes.forget(partition);
         }
-        self.go_on_after(cx, BACKOFF_US);
+        self.go_on_after(cx, self.config.backoff_us);
     }
 
     /// Looks at what waits in so long at the latest.
@@ -287,9 +289,9 @@ impl Producer {
                 .filter(|sent| !open.is_open(*sent))
                 .collect();
             for number in gone {
-                lane.failed(number, cx.now_us);
+                lane.failed(number, cx.now_us + self.config.backoff_us);
             }
         }
-        self.go_on_after(cx, BACKOFF_US);
+        self.go_on_after(cx, self.config.backoff_us);
     }
 }

@@ -47,6 +47,17 @@ impl World {
                 self.cut(broker, leader, true, us + 3_000_000)?;
                 self.lose_power(id, us);
             }
+            Fault::PowerLossAndKill => {
+                self.may_lose(broker)?;
+                self.kill_another_leader(broker, us)?;
+                self.lose_power(id, us);
+            }
+            Fault::WipeAndKill => {
+                self.is_healthy().then_some(())?;
+                self.kill_another_leader(broker, us)?;
+                self.lost_disk = true;
+                self.wipe(id, us);
+            }
             Fault::PowerLossOfAll => {
                 (!self.misses_a_disk()).then_some(())?;
                 self.lose_all_power(us);
@@ -141,6 +152,15 @@ impl World {
             let more = self.random.below(500_000);
             self.lose_power(broker.0, us + more);
         }
+    }
+
+    /// Kills the leader of a partition that is not `broker`, soon after that one is back.
+    fn kill_another_leader(&mut self, broker: BrokerId, back_us: u64) -> Option<()> {
+        let leader = self.some_partition()?.leader;
+        (leader != broker).then_some(())?;
+        let wait = self.random.within(10_000..4_000_000);
+        self.schedule(back_us + wait, Event::Kill { broker: leader.0, us: 3_000_000 });
+        Some(())
     }
 
     fn cut(&mut self, from: BrokerId, to: BrokerId, both: bool, us: u64) -> Option<()> {

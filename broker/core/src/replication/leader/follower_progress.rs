@@ -1,7 +1,6 @@
 //! What a leader knows about one follower's log (Kafka's `Replica`).
 
 use super::super::partition_state::BrokerStatus;
-use crate::planted::{self, Bug};
 use ottla_types::{BrokerEpoch, BrokerId, Offset};
 
 /// One follower as its leader sees it.
@@ -84,7 +83,7 @@ impl FollowerProgress {
             (Some(status), Some(fetched)) => !fetched.is_none() && status.epoch > fetched,
             _ => false,
         };
-        if restarted && !planted::is(Bug::ForgetBrokerEpoch) {
+        if restarted {
             self.log_end_offset = None;
             self.fetch_epoch = None;
         }
@@ -106,7 +105,6 @@ impl FollowerProgress {
     /// fetches come from the incarnation that the metadata knows.
     pub(super) fn is_eligible(&self) -> bool {
         let (Some(status), Some(fetched)) = (self.status, self.fetch_epoch) else { return false };
-        let is_current = fetched.is_none() || fetched == status.epoch || planted::is(Bug::ForgetBrokerEpoch);
-        status.may_join_isr() && is_current
+        status.may_join_isr() && (fetched.is_none() || fetched == status.epoch)
     }
 }
