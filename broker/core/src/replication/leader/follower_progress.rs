@@ -37,8 +37,10 @@ impl FollowerProgress {
     }
 
     /// A new leader epoch begins: a member of the ISR gets a full `replica.lag.time.max.ms`, others must prove
-    /// themselves first.
+    /// themselves first. Where its log ends it has to say anew: somebody else may have led in between, by whom it cut off
+    /// what it had.
     pub(super) fn begin_epoch(&mut self, now_ms: u64, leader_end: Offset, in_isr: bool) {
+        (self.log_end_offset, self.log_start_offset) = (None, None);
         self.leader_end_at_last_fetch = leader_end;
         self.last_fetch_ms = in_isr.then_some(now_ms);
         self.last_caught_up_ms = in_isr.then_some(now_ms);

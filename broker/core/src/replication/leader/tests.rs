@@ -124,6 +124,24 @@ fn one_follower_does_not_count_for_two() {
 }
 
 #[test]
+fn what_followers_had_before_somebody_else_led_does_not_count() {
+    let mut leader = leader(&[1, 2, 3]);
+    leader.handle_append(1, 10);
+    leader.handle_follower_fetch(2, fetch(3, 10)).unwrap();
+    // 2 led in the epoch between, of which this leader never heard: 3 has cut off what it had from here.
+    let again = PartitionState {
+        leader_epoch: LeaderEpoch(7),
+        partition_epoch: PartitionEpoch(12),
+        ..state(&[1, 3])
+    };
+    assert_eq!(leader.handle_partition_change(3, &again, &alive), PartitionChange::Applied);
+    assert_eq!(leader.high_watermark(), 0);
+    let fetch = FollowerFetch { leader_epoch: LeaderEpoch(7), ..fetch(3, 10) };
+    leader.handle_follower_fetch(4, fetch).unwrap();
+    assert_eq!(leader.high_watermark(), 10);
+}
+
+#[test]
 fn high_watermark_stands_still_under_min_isr() {
     let mut leader = leader(&[1]);
     leader.handle_append(1, 10);
