@@ -26,12 +26,12 @@ pub use ottla_core::planted::Bug;
 
 /// The mistakes that can be made on purpose, with the corner to look into (see [`scenario::Scenario::of_seed`]) and the
 /// number of its seeds within which each is found.
-pub const PLANTED: [(Bug, u64, u64); 20] = [
+pub const PLANTED: [(Bug, u64, u64); 21] = [
     (Bug::AckBeforeReplication, 3, 3),
     (Bug::CountOnlyTheFastest, 3, 20),
     (Bug::SkipTruncation, 3, 3),
     (Bug::ShrinkBeforeTheAnswer, 3, 10),
-    (Bug::AnswerBeforeFlush, 2, 15),
+    (Bug::AnswerBeforeFlush, 2, 40),
     (Bug::FetchBeforeFlush, 2, 3),
     (Bug::PermitTwice, 4, 3),
     (Bug::ForgetMinInsync, 4, 3),
@@ -47,20 +47,36 @@ pub const PLANTED: [(Bug, u64, u64); 20] = [
     (Bug::ForgetRefusedBatches, 5, 30),
     (Bug::AnswerGroupsBeforeReplication, 6, 20),
     (Bug::TrustAfterPowerLoss, 2, 30),
+    (Bug::ExpandAfterTheAnswer, 5, 40),
 ];
 
 /// Mistakes that need an accident that does not happen in every hundred seeds, or that something else makes up for.
 pub const ELUSIVE: [(Bug, u64); 3] =
     [(Bug::ExpandAfterTheAnswer, 5), (Bug::KeepLostReplicaInSync, 8), (Bug::EveryStopIsClean, 8)];
 
-/// The first of `seeds` seeds of a corner that finds a mistake made on purpose, with what it found; the first number says
-/// how many it took. `None` if they are not enough.
+/// A mistake made on purpose that came out.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// How many seeds it took.
+    pub count: u64,
+    /// The last of them.
+    pub seed: u64,
+    /// What was broken.
+    pub what: String,
+}
+
+/// The first of `seeds` seeds of a corner that finds a mistake made on purpose; `None` if they are not enough. A machine
+/// that panics has found it, too.
 #[must_use]
-pub fn seeds_to_find(bug: Bug, corner: u64, seeds: u64) -> Option<(u64, world::Report)> {
+pub fn seeds_to_find(bug: Bug, corner: u64, seeds: u64) -> Option<Found> {
     ottla_core::planted::choose(Some(bug));
-    let of_corner = |count| scenario::Scenario::of_seed(corner + scenario::CORNERS * (count - 1));
-    let runs = (1..=seeds).map(|count| (count, run(of_corner(count), world::View::default())));
-    let found = runs.into_iter().find(|(_, report)| !report.broken.is_empty());
+    let found = (1..=seeds).find_map(|count| {
+        let scenario = scenario::Scenario::of_seed(corner + scenario::CORNERS * (count - 1));
+        let seed = scenario.seed;
+        let broken = std::panic::catch_unwind(|| run(scenario, world::View::default()).broken);
+        let what = broken.map_or(Some("a machine panics".to_owned()), |broken| broken.into_iter().next())?;
+        Some(Found { count, seed, what })
+    });
     ottla_core::planted::choose(None);
     found
 }
