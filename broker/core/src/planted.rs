@@ -36,10 +36,6 @@ pub enum Bug {
     ServeUncommitted,
     /// Any replica that is there may be elected.
     ElectOutsideIsr,
-    /// A replica whose disk was replaced stays in sync.
-    KeepLostReplicaInSync,
-    /// A broker that did not stop in order says that it did.
-    EveryStopIsClean,
     /// After a power loss recovery trusts what was not synced.
     TrustAfterPowerLoss,
     /// Groups are answered before their records are replicated.

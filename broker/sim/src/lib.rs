@@ -43,16 +43,12 @@ pub const PLANTED: [(Bug, u64, u64); 21] = [
     (Bug::ForgetLeaderEpoch, 5, 10),
     (Bug::ForgetGeneration, 6, 5),
     (Bug::JoinIsrTooEarly, 0, 10),
-    (Bug::AnswerBeforeMetadataIsCommitted, 9, 5),
+    (Bug::AnswerBeforeMetadataIsCommitted, 9, 30),
     (Bug::ForgetRefusedBatches, 5, 30),
     (Bug::AnswerGroupsBeforeReplication, 6, 20),
     (Bug::TrustAfterPowerLoss, 2, 30),
-    (Bug::ExpandAfterTheAnswer, 5, 40),
+    (Bug::ExpandAfterTheAnswer, 5, 120),
 ];
-
-/// Mistakes that need an accident that does not happen in every hundred seeds, or that something else makes up for.
-pub const ELUSIVE: [(Bug, u64); 3] =
-    [(Bug::ExpandAfterTheAnswer, 5), (Bug::KeepLostReplicaInSync, 8), (Bug::EveryStopIsClean, 8)];
 
 /// A mistake made on purpose that came out.
 #[derive(Debug, Clone)]

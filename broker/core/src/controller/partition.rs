@@ -6,7 +6,7 @@
 //! disk is not there is in no ISR and is not elected, so that an emptied disk never takes the place of data.
 
 use crate::metadata::record::{PartitionChange, broker_list, brokers, directory_bytes};
-use crate::metadata::{BrokerImage, Image, LOST_DIRECTORY, PartitionImage};
+use crate::metadata::{Image, LOST_DIRECTORY, PartitionImage};
 use crate::planted::{self, Bug};
 use ottla_types::{BrokerId, DirectoryId};
 
@@ -93,10 +93,7 @@ impl<'a> PartitionUpdate<'a> {
     /// Who lost data is not in sync, and who is not active cannot be.
     fn leave_if_gone(&mut self) {
         let isr = std::mem::take(&mut self.isr);
-        let gone = match planted::is(Bug::KeepLostReplicaInSync) {
-            true => [None, None],
-            false => [self.unclean_shutdown, self.lost],
-        };
+        let gone = [self.unclean_shutdown, self.lost];
         let stays = |broker: &BrokerId| !gone.contains(&Some(*broker)) && self.is_acceptable(*broker);
         self.isr = isr.into_iter().filter(stays).collect();
     }
@@ -139,10 +136,7 @@ impl<'a> PartitionUpdate<'a> {
     /// It is there, and the disk with its replica too.
     fn is_acceptable(&self, broker: BrokerId) -> bool {
         let known = self.image.broker(broker);
-        let has_disk = |known: &BrokerImage| {
-            known.is_online(self.directory(broker)) || planted::is(Bug::KeepLostReplicaInSync)
-        };
-        known.is_some_and(|known| known.is_active() && has_disk(known))
+        known.is_some_and(|known| known.is_active() && known.is_online(self.directory(broker)))
     }
 
     fn directory(&self, broker: BrokerId) -> DirectoryId {

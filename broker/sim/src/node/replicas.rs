@@ -11,7 +11,7 @@ use ottla_core::replication::{
     Altered, BrokerStatus, Config, Effect, Follow, FollowerLog, Leader, LogPosition, PartitionChange,
     PartitionState,
 };
-use ottla_storage::{Log, Recovery};
+use ottla_storage::{Log, OpenError, Recovery};
 use ottla_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -196,6 +196,10 @@ impl Process {
                 };
                 self.replicas.insert(id, replica);
                 true
+            }
+            Err(OpenError::Disk(error)) if error.is_full() => {
+                cx.disk_failed(id);
+                false
             }
             Err(_) if self.durable.disk.fails() => {
                 cx.disk_failed(id);

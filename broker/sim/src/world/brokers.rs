@@ -243,7 +243,6 @@ impl World {
     fn end_process(&mut self, broker: i32) -> bool {
         let Some(slot) = self.slots.get_mut(&broker) else { return false };
         let Some(process) = slot.process.take() else { return false };
-        let epoch = process.epoch;
         let looked_at_logs = process.has_looked_at_logs();
         let mut durable = process.into_durable();
         if slot.disk_is_broken {
@@ -255,9 +254,6 @@ impl World {
             durable.disk.crash_process();
             // As the server notes it: once everything was looked at in this run of the machine.
             durable.page_cache_survived = looked_at_logs;
-        }
-        if planted::is(Bug::EveryStopIsClean) {
-            durable.clean_epoch = epoch;
         }
         slot.durable = Some(durable);
         slot.paused_until_us = 0;
@@ -284,14 +280,10 @@ impl World {
         let Some(slot) = self.slots.get_mut(&broker) else { return };
         // Nobody tells the peers.
         let Some(process) = slot.process.take() else { return };
-        let epoch = process.epoch;
         let mut durable = process.into_durable();
         durable.disk.crash_machine();
         durable.page_cache_survived = planted::is(Bug::TrustAfterPowerLoss);
         durable.clean_epoch = BrokerEpoch::NONE;
-        if planted::is(Bug::EveryStopIsClean) {
-            durable.clean_epoch = epoch;
-        }
         slot.durable = Some(durable);
         slot.paused_until_us = 0;
         self.note(Address::Broker(broker), "loses power, back after {} us", &[down_us as i64]);

@@ -52,7 +52,11 @@ impl Log {
             self.rebuild_epochs()?;
         }
         if self.epochs_dirty && self.log_end_offset > 0 {
-            self.save_epochs()?;
+            match self.save_epochs() {
+                // The next batch has them written.
+                Err(error) if error.is_full() => {}
+                saved => saved?,
+            }
         }
         Ok(report)
     }
