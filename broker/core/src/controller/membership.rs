@@ -37,9 +37,11 @@ pub fn plan(image: &Image, membership: &Membership, status: &Status) -> Option<M
         return Some(MembershipChange::AddVoter(candidate));
     }
     let mut others = voters.iter().copied().filter(|node| *node != leader);
-    if let Some(gone) = others.clone().find(|node| !nodes.registered.contains(node)) {
-        // Whoever does not exist any more can only stand in the way of a majority.
-        return Some(MembershipChange::Remove(gone));
+    let mut gone = others.clone().filter(|node| !nodes.registered.contains(node)).peekable();
+    if gone.peek().is_some() {
+        // Whoever does not exist any more can only stand in the way of a majority; whoever was only unregistered may be
+        // part of it.
+        return gone.find(|node| keeps_majority(membership, *node, status)).map(MembershipChange::Remove);
     }
     if nodes.is_off(leader) && staying > 0 {
         // It hands over first (see `successor`); who leads then sends it away.
@@ -131,6 +133,14 @@ const fn voters_for(brokers: usize) -> usize {
         3..5 => 3,
         _ => limits::VOTERS,
     }
+}
+
+/// Of the voters without `gone`, more than half were heard of lately.
+fn keeps_majority(membership: &Membership, gone: NodeId, status: &Status) -> bool {
+    let is_heard =
+        |node: &NodeId| status.members.iter().any(|member| member.node == *node && member.is_recently_active);
+    let left = membership.voters.iter().filter(|node| **node != gone);
+    2 * left.clone().filter(|node| is_heard(node)).count() > left.count()
 }
 
 fn has_caught_up(node: NodeId, status: &Status) -> bool {

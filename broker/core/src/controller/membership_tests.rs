@@ -255,3 +255,24 @@ fn who_is_barred_does_not_vote_and_who_is_wanted_votes_before_others() {
     model.prefer(1, Preference::None);
     assert_eq!(model.settle(), (vec![1, 2, 3], vec![0]));
 }
+
+#[test]
+fn an_unregistered_voter_goes_only_if_the_others_are_a_majority_without_it() {
+    let mut model = Model::new();
+    for id in 1..3 {
+        model.register(id, 0);
+    }
+    assert_eq!(model.settle().0, [0, 1, 2]);
+    model.fence(1);
+    model.unregister(2);
+    let heard_of = |ids: &[i32]| {
+        let mut status = model.status();
+        for member in &mut status.members {
+            member.is_recently_active = ids.contains(&member.node.broker().0);
+        }
+        plan(&model.image, &model.membership, &status)
+    };
+    assert_eq!(heard_of(&[0, 2]), None);
+    let gone = model.membership.voters.iter().find(|node| node.broker() == BrokerId(2)).copied();
+    assert_eq!(heard_of(&[0, 1]), gone.map(MembershipChange::Remove));
+}

@@ -35,8 +35,8 @@ pub(super) struct Lane {
     /// A batch was acknowledged. The first one goes alone: a broker that does not know the producer takes any sequence, so
     /// that a later batch would pass one that was refused where the partition was not known yet (as with Kafka).
     pub is_known: bool,
-    /// How often the broker found the sequence wrong, in a row.
-    pub out_of_order: u32,
+    /// Since when the broker finds the first batch's sequence wrong, simulated microseconds.
+    pub out_of_order_since_us: Option<u64>,
 }
 
 impl Lane {
@@ -87,7 +87,7 @@ impl Lane {
 
     /// The request was answered with success: its batch.
     pub fn acknowledged(&mut self, number: u64) -> Option<Batch> {
-        self.out_of_order = 0;
+        self.out_of_order_since_us = None;
         self.is_known = true;
         let index = self.queue.iter().position(|batch| batch.sent == Some(number))?;
         // Answers come in order: those to the ones before are lost.

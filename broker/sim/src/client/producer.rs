@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 const QUEUED: usize = 20;
 /// A partition that is not in the metadata so often is gone.
 const GONE_AFTER: u32 = 10;
-/// A sequence that is wrong so often in a row will never be right.
-const LOST_AFTER: u32 = 150;
+/// A sequence that is wrong for so long, whenever it is sent, will never be right.
+const LOST_AFTER_US: u64 = 8_000_000;
 
 /// What kind of producer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,12 +244,14 @@ impl Producer {
         // the ones before. Neither lasts.
         let Some(lane) = self.lanes.get_mut(&partition) else { return };
         let is_first = lane.queue.front().is_some_and(|first| first.sent == Some(number));
-        lane.out_of_order += u32::from(is_first);
+        if is_first {
+            lane.out_of_order_since_us.get_or_insert(cx.now_us);
+        }
         if self.config.in_order && lane.follows_its_like(number) {
             // librdkafka begins anew with another epoch, in all partitions, and doubles what waits in the others.
             cx.broken.push(format!("producer {}: a batch behind another one is out of sequence", self.id));
         }
-        if lane.out_of_order > LOST_AFTER {
+        if lane.out_of_order_since_us.is_some_and(|since| cx.now_us - since > LOST_AFTER_US) {
             let id = self.id;
             cx.broken.push(format!("producer {id} is answered {code} again and again: its records are gone"));
         }
