@@ -30,8 +30,8 @@ pub(super) struct Lane {
     pub holds: bool,
     /// Nothing is sent again before, simulated microseconds.
     pub not_before_us: u64,
-    /// How often it was not in the metadata, in a row.
-    pub missing: u32,
+    /// Since when it is not in the metadata, simulated microseconds.
+    pub missing_since_us: Option<u64>,
     /// A batch was acknowledged. The first one goes alone: a broker that does not know the producer takes any sequence, so
     /// that a later batch would pass one that was refused where the partition was not known yet (as with Kafka).
     pub is_known: bool,

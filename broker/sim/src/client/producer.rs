@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 /// Batches that wait in all before no new one is made.
 const QUEUED: usize = 20;
-/// A partition that is not in the metadata so often is gone.
-const GONE_AFTER: u32 = 10;
+/// A partition that is not in the metadata for so long is gone; a broker that is behind may not know it yet.
+const GONE_AFTER_US: u64 = 3_000_000;
 /// A sequence that is wrong for so long, whenever it is sent, will never be right.
 const LOST_AFTER_US: u64 = 8_000_000;
 
@@ -181,7 +181,7 @@ impl Producer {
             }
             (Some(Purpose::Metadata), Answer::Metadata(metadata)) => {
                 self.routes.take(&metadata);
-                self.drop_gone();
+                self.drop_gone(cx.now_us);
                 self.go_on_after(cx, if self.misses_leaders() { self.config.backoff_us } else { 1 });
             }
             (Some(purpose), _) => self.failed(cx, number, purpose),
@@ -195,12 +195,16 @@ impl Producer {
     }
 
     /// A topic that is not in the metadata for long was deleted: nobody waits for its batches any more.
-    fn drop_gone(&mut self) {
+    fn drop_gone(&mut self, now_us: u64) {
         let known: Vec<_> =
             self.routes.topics().flat_map(|topic| topic.with_ids()).map(|(id, _)| id).collect();
         for (partition, lane) in &mut self.lanes {
-            lane.missing = if known.contains(partition) { 0 } else { lane.missing + 1 };
-            if lane.missing > GONE_AFTER && lane.in_flight() == 0 {
+            if known.contains(partition) {
+                lane.missing_since_us = None;
+                continue;
+            }
+            let since_us = *lane.missing_since_us.get_or_insert(now_us);
+            if now_us - since_us > GONE_AFTER_US && lane.in_flight() == 0 {
                 lane.queue.clear();
             }
         }
