@@ -43,7 +43,7 @@ pub const PLANTED: [(Bug, u64, u64); 21] = [
     (Bug::ForgetLeaderEpoch, 5, 10),
     (Bug::ForgetGeneration, 6, 5),
     (Bug::JoinIsrTooEarly, 0, 10),
-    (Bug::AnswerBeforeMetadataIsCommitted, 9, 30),
+    (Bug::AnswerBeforeMetadataIsCommitted, 9, 80),
     (Bug::ForgetRefusedBatches, 5, 30),
     (Bug::AnswerGroupsBeforeReplication, 6, 20),
     (Bug::TrustAfterPowerLoss, 2, 30),

@@ -63,7 +63,7 @@ impl Scenario {
         let flush = flush_of(corner, &mut random);
         let brokers = if corner == 7 || random.chance_ppm(250_000) { 5 } else { 3 };
         // Some are impatient: what is refused for a moment comes again within it.
-        let backoff_us = if [5, 9].contains(&corner) { 1_000 } else { 50_000 };
+        let backoff_us = if corner == 5 { 1_000 } else { 50_000 };
         let producer = |acks, idempotent, pause_us| ProducerConfig {
             acks,
             idempotent,
