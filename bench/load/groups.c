@@ -21,10 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum { OFFSET_COMMIT = 8, JOIN = 11, HEARTBEAT = 12, SYNC = 14, NEXT_HEARTBEAT = 68 };
 enum { NONE = 0, LOADING = 14, UNAVAILABLE = 15, NOT_COORDINATOR = 16, ILLEGAL_GENERATION = 22, UNKNOWN_MEMBER = 25,
@@ -55,18 +55,6 @@ static long requests, errors;
 static void fail(const char *what, const char *why) {
     fprintf(stderr, "groups: %s: %s\n", what, why);
     exit(1);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static double own_cpu(void) {
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return u.ru_utime.tv_sec + u.ru_stime.tv_sec + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 /* Writing. */

@@ -132,15 +132,10 @@ fn a_node_that_was_away_for_long_gets_a_snapshot() {
     assert_eq!(network.peers[&away].image_index, network.peers[&leader].image_index);
 }
 
-#[test]
-fn an_emptied_disk_is_another_node_and_joins_as_a_newcomer() {
-    let mut network = three(10);
-    network.propose("kept").unwrap();
-    network.ticks(3);
-    let victim = *network.peers.keys().find(|id| Some(**id) != network.leader()).unwrap();
+/// The victim's broker comes back with a new directory, which takes the old one's place among the voters.
+fn lose_disk(network: &mut Network, victim: NodeId) -> NodeId {
     network.crash(victim);
     network.peers.remove(&victim);
-    // The same broker with a new directory.
     let fresh = NodeId::new(victim.broker(), DirectoryId(Uuid::from_u128(999)));
     network.add(fresh);
     for change in [
@@ -151,6 +146,16 @@ fn an_emptied_disk_is_another_node_and_joins_as_a_newcomer() {
         assert!(network.change(change));
         network.ticks(8);
     }
+    fresh
+}
+
+#[test]
+fn an_emptied_disk_is_another_node_and_joins_as_a_newcomer() {
+    let mut network = three(10);
+    network.propose("kept").unwrap();
+    network.ticks(3);
+    let victim = *network.peers.keys().find(|id| Some(**id) != network.leader()).unwrap();
+    let fresh = lose_disk(&mut network, victim);
     let quorum = network.peers[&fresh].quorum.as_ref().unwrap();
     assert!(quorum.membership().voters.contains(&fresh) && !quorum.membership().contains(victim));
     assert_eq!(network.peers[&fresh].image, ["kept"]);
@@ -161,18 +166,7 @@ fn two_lost_disks_one_after_the_other_do_not_count_together_after_a_restart() {
     let mut network = three(12);
     let leader = network.leader().unwrap();
     let victim = *network.peers.keys().find(|id| **id != leader).unwrap();
-    network.crash(victim);
-    network.peers.remove(&victim);
-    let fresh = NodeId::new(victim.broker(), DirectoryId(Uuid::from_u128(999)));
-    network.add(fresh);
-    for change in [
-        MembershipChange::AddLearner(fresh),
-        MembershipChange::AddVoter(fresh),
-        MembershipChange::Remove(victim),
-    ] {
-        assert!(network.change(change));
-        network.ticks(8);
-    }
+    let fresh = lose_disk(&mut network, victim);
     network.crash(fresh);
     network.peers.remove(&fresh);
     // The other two are a majority of the three voters that there are, not of those with the first one.
