@@ -303,7 +303,7 @@ impl Harness {
             member_epoch: member.epoch,
             instance_id: member.instance,
             rack_id: None,
-            rebalance_timeout_ms: if member.epoch == 0 { 60_000 } else { -1 },
+            rebalance_timeout_ms: if member.epoch == 0 || member.says_everything { 60_000 } else { -1 },
             subscribed_topics: member.topics.clone(),
             subscribed_regex: member.regex,
             server_assignor: member.assignor,
@@ -426,6 +426,8 @@ pub struct Beat<'a> {
     pub regex: Option<&'a str>,
     pub assignor: Option<&'a str>,
     pub owned: Option<consumer::Partitions>,
+    /// As clients do after an answer that did not come: the time-out is named, so that all is told again.
+    pub says_everything: bool,
 }
 
 pub fn joins<'a>(member: &'a str, topics: &[&'a str]) -> Beat<'a> {

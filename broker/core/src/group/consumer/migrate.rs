@@ -30,11 +30,19 @@ pub(in crate::group) fn upgrade(from: &classic::Group, turn: &Turn<'_>) -> Resul
     }
     let mut draft = Draft::of_new(Group::new(Arc::clone(id)));
     draft.push(Record::ClassicGroup(Arc::clone(id), None));
+    let epoch = from.generation_id();
     let mut taken = BTreeSet::new();
     let members = from.members().values().map(|member| convert(from, member, turn, &mut taken));
-    let members = members.collect::<Result<Vec<Member>, Refusal>>()?;
+    let mut members = members.collect::<Result<Vec<Member>, Refusal>>()?;
+    for (member, known) in members.iter_mut().zip(from.members().values()) {
+        // Between a join and the leader's assignment a cooperative member keeps what it said that it owns.
+        if member.assigned.is_empty()
+            && let Ok(subscription) = Subscription::decode(&from.metadata_of(known))
+        {
+            member.assigned = take(&subscription.owned_partitions, epoch, turn, &mut taken);
+        }
+    }
     members.iter().for_each(|member| draft.push(member.about_record(id)));
-    let epoch = from.generation_id();
     let metadata_hash = metadata_hash(draft.group(), turn.topics);
     draft.push(Record::ConsumerGroup(Arc::clone(id), Some(GroupValue { epoch, metadata_hash })));
     for member in &members {
@@ -73,14 +81,7 @@ fn convert(
         return Err(Refusal::new(ErrorCode::UnsupportedVersion, why));
     }
     let epoch = from.generation_id();
-    let mut assigned = Owned::new();
-    for (name, partitions) in &assignment {
-        let Some(topic) = turn.topics.by_name(name) else { continue };
-        // A client's assignor that gave a partition twice must not break the one-owner rule here.
-        for partition in partitions.iter().filter(|partition| taken.insert((topic.id, **partition))) {
-            assigned.entry(topic.id).or_default().insert(*partition, epoch);
-        }
-    }
+    let assigned = take(&assignment, epoch, turn, taken);
     let mut subscribed_topics = subscription.topics;
     subscribed_topics.sort_unstable();
     subscribed_topics.dedup();
@@ -111,6 +112,18 @@ fn convert(
     })
 }
 
+/// What of these partitions nobody had; a client's assignor that gave one twice must not break the one-owner rule.
+fn take(partitions: &Assignment, epoch: i32, turn: &Turn<'_>, taken: &mut BTreeSet<(TopicId, i32)>) -> Owned {
+    let mut owned = Owned::new();
+    for (name, partitions) in partitions {
+        let Some(topic) = turn.topics.by_name(name) else { continue };
+        for partition in partitions.iter().filter(|partition| taken.insert((topic.id, **partition))) {
+            owned.entry(topic.id).or_default().insert(*partition, epoch);
+        }
+    }
+    owned
+}
+
 /// Would the group without this member (which is gone, or replaced by a classic one) be a classic group?
 pub(in crate::group) fn may_downgrade(group: &Group, turn: &Turn<'_>, without: &str, replaced: bool) -> bool {
     let mut others = group.members.values().filter(|member| *member.id != *without);
@@ -127,12 +140,14 @@ pub(in crate::group) fn downgrade(group: &Group, turn: &Turn<'_>) -> classic::Gr
     let mut to = classic::Group::new(Arc::clone(&group.id), turn.at.wall_ms);
     for member in group.members.values() {
         let Some(metadata) = &member.about.classic else { continue };
-        to.adopt(classic::Member::adopted(
-            &member.id,
-            &member.about,
-            metadata,
-            assignment_of(member, turn.topics),
-        ));
+        // What it was to give up it may still own; should the group become a consumer group again before the member
+        // has joined, nobody else may have it.
+        let mut held = Member::clone(member);
+        for (topic, partitions) in &member.pending_revocation {
+            held.assigned.entry(*topic).or_default().extend(partitions);
+        }
+        let assignment = assignment_of(&held, turn.topics);
+        to.adopt(classic::Member::adopted(&member.id, &member.about, metadata, assignment));
     }
     to.adopted(group.epoch, turn.at.wall_ms);
     to

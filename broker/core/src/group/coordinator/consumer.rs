@@ -177,8 +177,16 @@ impl Parts<'_> {
             turn.records.push(classic.to_record(|member| member.assignment.clone()));
             classic.loaded(turn);
             self.prepare(turn, classic, None);
+        } else if draft.records.is_empty() {
+            if reply.error == ErrorCode::None {
+                consumer::expect_sync(turn, group, &reply.member_id);
+            }
         } else {
             turn.records = draft.records;
+            turn.on_stored(Completion::ConsumerJoin(
+                Arc::from(request.group_id),
+                Arc::clone(&reply.member_id),
+            ));
         }
         reply
     }

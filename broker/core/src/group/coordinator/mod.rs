@@ -191,7 +191,13 @@ impl Shard {
                     group.join_not_stored(&mut turn, token, error);
                 }
             }
-            Some(Completion::Retry(key, purpose)) if stored.is_err() => {
+            Some(Completion::ConsumerJoin(id, member)) => {
+                if let (Some(Group::Consumer(group)), Ok(())) = (parts.groups.get(&id), stored) {
+                    consumer_group::expect_sync(&mut turn, group, &member);
+                }
+            }
+            // A member that was heard since then has a new timer.
+            Some(Completion::Retry(key, purpose)) if stored.is_err() && !turn.timers.contains(&key) => {
                 turn.set_timer(key, timeouts::RETRY_MS, purpose);
             }
             Some(Completion::Downgrade(id, retry)) if stored.is_err() => {

@@ -12,9 +12,13 @@ use crate::group::coordinator::tests::{consumer_group, find_classic_group, is_co
 use crate::group::harness::{Beat, Harness, topic_id, who};
 use ottla_types::{ErrorCode, TopicId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// `group.consumer.session.timeout.ms`.
+const SESSION_MS: u64 = 45_000;
+/// The time in which the harness's members say that they give partitions up.
+const REBALANCE_MS: u64 = 60_000;
 const NAMES: [&str; 4] = ["m0", "m1", "m2", "m3"];
 
 #[derive(Debug, Clone)]
@@ -63,6 +67,9 @@ struct Client {
     epoch: i32,
     owned: Partitions,
     both: bool,
+    /// It waits for an answer still, or got an error: it will say everything again.
+    says_everything: bool,
+    told_at_ms: u64,
     /// Until when the coordinator will think it alive: what it owns after that is not its any more.
     alive_until_ms: u64,
     left_to_come_back: bool,
@@ -75,6 +82,8 @@ struct Classic {
     joined: Option<JoinReply>,
     owned: Vec<(Arc<str>, Vec<i32>)>,
     alive_until_ms: u64,
+    /// Until when it must have synced, or joined again.
+    must_act_by_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -122,8 +131,10 @@ impl World {
             instance: Self::instance(index),
             topics: Some(topics),
             owned: Some(if joins { Partitions::new() } else { client.owned }),
+            says_everything: client.says_everything,
             ..Beat::default()
         };
+        self.clients[index].says_everything = true;
         match self.harness.beat(&beat) {
             Ok(_) if lose_answer => {}
             Ok(reply) => self.told(index, reply),
@@ -145,10 +156,18 @@ impl World {
         let now_ms = self.harness.now_ms;
         let client = &mut self.clients[index];
         client.epoch = reply.member_epoch;
-        client.alive_until_ms = now_ms + 45_000;
-        if let Some(assignment) = reply.assignment {
-            client.owned = assignment;
+        client.says_everything = false;
+        client.alive_until_ms = now_ms + SESSION_MS;
+        let told_before_ms = std::mem::replace(&mut client.told_at_ms, now_ms);
+        let Some(assignment) = reply.assignment else { return };
+        let keeps = |(topic, owned): (&TopicId, &BTreeSet<i32>)| {
+            assignment.get(topic).is_some_and(|assigned| assigned.is_superset(owned))
+        };
+        if !client.owned.iter().all(keeps) {
+            // A lost answer may have said so before; the time to give partitions up runs since then.
+            client.alive_until_ms = client.alive_until_ms.min(told_before_ms + REBALANCE_MS);
         }
+        client.owned = assignment;
     }
 
     fn leave(&mut self, index: usize) {
@@ -204,6 +223,7 @@ impl World {
                 self.classic.member_id = reply.member_id.to_string();
                 self.classic.generation_id = reply.generation_id;
                 self.classic.alive_until_ms = self.harness.now_ms + 10_000;
+                self.classic.must_act_by_ms = Some(self.harness.now_ms + REBALANCE_MS);
                 self.classic.joined = Some(reply);
             }
             ErrorCode::UnknownMemberId => self.classic = Classic::default(),
@@ -229,6 +249,7 @@ impl World {
         match reply.error {
             ErrorCode::None => {
                 self.classic.alive_until_ms = self.harness.now_ms + 10_000;
+                self.classic.must_act_by_ms = None;
                 self.classic.owned = if reply.assignment.is_empty() {
                     Vec::new()
                 } else {
@@ -243,8 +264,12 @@ impl World {
     fn classic_beat(&mut self) {
         let Classic { member_id, generation_id, joined: Some(_), .. } = &self.classic else { return };
         match self.harness.heartbeat("g", &member_id.clone(), *generation_id) {
-            ErrorCode::None | ErrorCode::RebalanceInProgress => {
-                self.classic.alive_until_ms = self.harness.now_ms + 10_000;
+            error @ (ErrorCode::None | ErrorCode::RebalanceInProgress) => {
+                let now_ms = self.harness.now_ms;
+                self.classic.alive_until_ms = now_ms + 10_000;
+                if error == ErrorCode::RebalanceInProgress {
+                    self.classic.must_act_by_ms.get_or_insert(now_ms + REBALANCE_MS);
+                }
             }
             _ => self.classic = Classic::default(),
         }
@@ -305,7 +330,8 @@ impl World {
                 partitions.iter().for_each(|partition| own(*topic, *partition, self.name(index)));
             }
         }
-        let alive = self.classic.joined.is_some() && self.classic.alive_until_ms > self.harness.now_ms;
+        let until_ms = self.classic.must_act_by_ms.unwrap_or(u64::MAX).min(self.classic.alive_until_ms);
+        let alive = self.classic.joined.is_some() && until_ms > self.harness.now_ms;
         for (topic, partitions) in self.classic.owned.iter().filter(|_| alive) {
             partitions.iter().for_each(|partition| own(topic_id(topic), *partition, "classic".into()));
         }
@@ -338,6 +364,81 @@ impl World {
     }
 }
 
+fn run(steps: &[Step]) {
+    let mut world = World::new();
+    for step in steps {
+        world.apply(step);
+        world.check();
+    }
+    world.settle();
+}
+
+/// The time to give up ended while nothing could be stored: the member goes although it was heard again since.
+#[test]
+fn a_member_that_did_not_hear_what_to_give_up_does_not_count_on_it_for_ever() {
+    use Step::{Beat, Break, LoseAnswer, Pass};
+    run(&[
+        Beat(0),
+        Beat(1),
+        Beat(0),
+        Pass(61_000),
+        Beat(0),
+        Beat(2),
+        Beat(0),
+        Pass(500),
+        Beat(0),
+        LoseAnswer(2),
+        Break(true),
+        Pass(61_000),
+        Break(false),
+        Beat(2),
+        Pass(500),
+        Beat(3),
+    ]);
+}
+
+#[test]
+fn a_classic_member_whose_join_could_not_be_stored_need_not_sync() {
+    use Step::{Beat, Break, ClassicBeat, ClassicJoin, ClassicSync, Pass};
+    run(&[
+        ClassicJoin,
+        Beat(0),
+        ClassicJoin,
+        Break(true),
+        ClassicSync,
+        ClassicJoin,
+        Pass(61_000),
+        Beat(0),
+        Break(false),
+        ClassicBeat,
+        Pass(500),
+        Beat(0),
+    ]);
+}
+
+#[test]
+fn what_a_classic_member_must_still_give_up_survives_a_downgrade() {
+    use Step::{Beat, ClassicJoin, ClassicSync, Leave};
+    run(&[ClassicJoin, ClassicSync, Beat(0), ClassicJoin, Leave(0), Beat(0)]);
+}
+
+#[test]
+fn what_a_classic_member_owns_between_join_and_sync_survives_an_upgrade() {
+    use Step::{Beat, Break, ClassicJoin, ClassicSync, Pass};
+    run(&[
+        Beat(0),
+        Pass(61_000),
+        ClassicJoin,
+        ClassicSync,
+        Break(true),
+        ClassicJoin,
+        ClassicSync,
+        Break(false),
+        ClassicJoin,
+        Beat(1),
+    ]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -345,11 +446,6 @@ proptest! {
     fn partitions_have_one_owner_at_any_time_and_offsets_survive_any_schedule(
         steps in prop::collection::vec(step(), 1..150),
     ) {
-        let mut world = World::new();
-        for step in &steps {
-            world.apply(step);
-            world.check();
-        }
-        world.settle();
+        run(&steps);
     }
 }
