@@ -280,6 +280,33 @@ fn damage_met_by_a_reader_takes_the_log_offline() {
     append(&create(&dirs, &config, 1), 10).unwrap();
 }
 
+#[test]
+fn a_batch_that_overlaps_others_does_not_hold_a_reader_up_for_ever() {
+    let disk = SimDisk::new(1);
+    let config = LogConfig { index_interval_bytes: 400, ..LogConfig::default() };
+    let dirs = start(&disk, &config);
+    let mut builder = RecordBatchBuilder::new(BuilderOptions::default());
+    for _ in 0..2 {
+        builder.append(10, None, Some(&[7; 50]), &[]).unwrap();
+    }
+    let pair = RecordBatch::new(&builder.build()).unwrap();
+    let batch_bytes = pair.bytes.len() as u64;
+    let reads = (1..10).flat_map(|offset| (1..6).map(move |batches| (offset, batches)));
+    for (partition, (offset, batches)) in (0..).zip(reads) {
+        let log = create(&dirs, &config, partition);
+        for _ in 0..10 {
+            log.lock().append_as_leader(std::slice::from_ref(&pair), LeaderEpoch(0), NOW).unwrap();
+        }
+        let path = log.lock().dir().join("00000000000000000000.log");
+        // The first batch's last offset delta.
+        disk.flip_bit(&path, 24, 1).unwrap();
+        match log.lock().read(offset, batches * batch_bytes - 1, true, 20) {
+            Ok(slice) => assert!(slice.next_offset > offset, "{offset}, {batches}: {slice:?}"),
+            Err(error) => assert!(matches!(error, ReadError::Corrupt { .. }), "{error}"),
+        }
+    }
+}
+
 fn append_ten(log: &LogHandle) {
     for _ in 0..10 {
         append(log, 100).unwrap();

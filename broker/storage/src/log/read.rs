@@ -203,8 +203,14 @@ impl Log {
             }
         }
         let (place, segment) = self.segment(index);
-        let file = segment.file(place)?;
         let base_offset = segment.base_offset;
+        if next_offset <= offset {
+            // Only in a log whose batches overlap. A reader would come back for ever.
+            let path = place.file(base_offset, names::LOG);
+            let reason = format!("the batch that holds offset {offset} is followed by offset {next_offset}");
+            return Err(ReadError::Corrupt { path, position, reason });
+        }
+        let file = segment.file(place)?;
         self.hints.note_read(base_offset, next_offset, position + bytes);
         Ok(Some(LogSlice { file, position, bytes, start, next_offset }))
     }
