@@ -84,14 +84,14 @@ fn voters(view: &BrokersView) -> Vec<i32> {
 }
 
 fn brokers(observed: &Observed<'_>, plan: &Plan, before: &[BrokerStatus]) -> Vec<BrokerStatus> {
-    if observed.pods.is_empty() {
-        // Asleep: who was there is who comes back.
-        return before
-            .iter()
-            .map(|broker| BrokerStatus { ready: false, in_sync: false, ..broker.clone() })
-            .collect();
+    let mut all: Vec<_> = observed.pods.iter().map(|(&id, pod)| broker(observed, plan, id, pod)).collect();
+    if observed.pods.is_empty() || observed.cluster.spec.hibernate {
+        // Asleep, or on the way: who was there is who comes back.
+        let gone = before.iter().filter(|broker| !observed.pods.contains_key(&broker.id));
+        all.extend(gone.map(|broker| BrokerStatus { ready: false, in_sync: false, ..broker.clone() }));
+        all.sort_unstable_by_key(|broker| broker.id);
     }
-    observed.pods.iter().map(|(&id, pod)| broker(observed, plan, id, pod)).collect()
+    all
 }
 
 fn broker(observed: &Observed<'_>, plan: &Plan, id: i32, pod: &PodView) -> BrokerStatus {

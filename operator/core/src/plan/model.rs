@@ -341,14 +341,19 @@ impl Model {
             self.start(id);
         }
         self.catch_up();
-        let (spec, pods) = (self.cluster.spec.hibernate, self.pods.keys().copied().collect::<Vec<_>>());
-        if !spec && !pods.is_empty() {
-            self.status().brokers =
-                pods.into_iter().map(|id| BrokerStatus { id, ..Default::default() }).collect();
-        }
+        self.note_brokers();
         if !self.registered.is_empty() {
             self.status().cluster_id = Some("c".to_owned());
         }
+    }
+
+    fn note_brokers(&mut self) {
+        let mut seen: BTreeSet<i32> = self.pods.keys().copied().collect();
+        if seen.is_empty() || self.cluster.spec.hibernate {
+            seen.extend(self.status().brokers.iter().map(|broker| broker.id));
+        }
+        let noted = seen.into_iter().map(|id| BrokerStatus { id, ..Default::default() });
+        self.status().brokers = noted.collect();
     }
 
     fn start(&mut self, id: i32) {

@@ -50,6 +50,10 @@ fn known(observed: &Observed<'_>) -> i32 {
 /// The proof that nothing is left on the last broker, and nobody else on the way down or up.
 fn may_lose_last(observed: &Observed<'_>, current: i32) -> bool {
     let (Ok(brokers), last) = (&observed.brokers, current - 1) else { return false };
+    if brokers.brokers.range(current..).next().is_some() {
+        // Those without a pod are unregistered first: who is away must not outvote who is left.
+        return false;
+    }
     let is_open = brokers.brokers.get(&last).is_some_and(|broker| !broker.is_cordoned);
     let someone_stops = observed.pods.values().any(|pod| pod.is_deleting);
     !is_open && !someone_stops && brokers.is_empty(last) && too_many_replicas(observed).is_none()

@@ -181,6 +181,32 @@ fn a_cluster_wakes_with_the_brokers_that_it_went_to_sleep_with() {
 }
 
 #[test]
+fn brokers_that_do_not_wake_are_unregistered_before_another_one_goes() {
+    let mut model = settled(json!({"replicas": 4}));
+    let look = |model: &mut Model| {
+        let plan = next(&model.observe());
+        model.apply(&plan, usize::MAX);
+        model.turn();
+    };
+    // Broker 3 is empty when two more come that get nothing, and all stop.
+    model.cluster.spec.replicas = 3;
+    look(&mut model);
+    model.is_silent = true;
+    model.cluster.spec.replicas = 6;
+    (0..4).for_each(|_| look(&mut model));
+    model.cluster.spec.hibernate = true;
+    look(&mut model);
+    assert_eq!((model.pods(), model.registered()), (vec![], vec![0, 1, 2, 3, 4, 5]));
+    // As if nobody had seen the two.
+    model.status().brokers.truncate(4);
+    model.is_silent = false;
+    model.cluster.spec.hibernate = false;
+    model.cluster.spec.replicas = 3;
+    model.settle();
+    assert_eq!((model.pods(), model.registered()), (vec![0, 1, 2], vec![0, 1, 2]));
+}
+
+#[test]
 fn volumes_grow_and_new_brokers_get_the_new_size() {
     let mut model = settled(json!({"storage": {"size": "1Gi"}}));
     model.cluster.spec.storage.size = "2Gi".to_owned();
