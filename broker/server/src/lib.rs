@@ -19,13 +19,13 @@ mod metadata;
 pub mod metrics;
 pub mod net;
 mod peers;
+mod process_memory;
 mod producer_ids;
 mod rack;
 mod replicas;
 mod replicator;
 mod rules;
 mod start;
-mod start_pages;
 mod topic_settings;
 
 pub use broker::Broker;

@@ -26,7 +26,7 @@ use crate::peers::wire::Hello;
 use crate::peers::{Peers, greet};
 use crate::replicas::Replicas;
 use crate::replicator::Replicator;
-use crate::{background, groups, health, rack};
+use crate::{background, groups, health, process_memory, rack};
 use ottla_core::fetch_session::{self, Cache};
 use ottla_storage::{DirsError, DirsOptions, FsDisk, LogDirs};
 use ottla_types::BrokerId;
@@ -91,6 +91,7 @@ pub struct Running {
 /// # Errors
 /// If it does not start, or cannot go on.
 pub fn run(config: BrokerConfig) -> Result<(), StartError> {
+    process_memory::keep_little();
     let levels = logging::init(config.log_format, &config.log_level)?;
     if let Err(error) = crate::net::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files could not be raised");
@@ -202,7 +203,7 @@ pub async fn start(config: BrokerConfig, levels: Levels) -> Result<Running, Star
         &mut std::io::stdout(),
         format!("{}\n", logging::banner(&banner)).as_bytes(),
     );
-    crate::start_pages::give_back();
+    process_memory::give_code_back();
     let (threads, failed) = (node.threads, node.failed);
     Ok(Running { broker, dirs, replicator, server, _http: http, tasks, threads, failed })
 }
