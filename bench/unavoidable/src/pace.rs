@@ -26,7 +26,8 @@ pub fn run(arguments: &Arguments) -> io::Result<()> {
     }
     let mut waited = reader.join().map_err(|_| io::Error::other("the reader panicked"))??;
     waited.sort_unstable();
-    let quantile = |of_thousand: usize| waited[(waited.len() * of_thousand / 1_000).min(waited.len() - 1)].as_micros();
+    let quantile =
+        |of_thousand: usize| waited[(waited.len() * of_thousand / 1_000).min(waited.len() - 1)].as_micros();
     println!(
         "{{\"program\":\"pace\",\"frames\":{count},\"p50_us\":{},\"p99_us\":{},\"p999_us\":{},\"max_us\":{}}}",
         quantile(500),
@@ -37,7 +38,11 @@ pub fn run(arguments: &Arguments) -> io::Result<()> {
     Ok(())
 }
 
-fn read_answers(mut stream: TcpStream, count: u64, due: impl Fn(u64) -> Instant) -> io::Result<Vec<Duration>> {
+fn read_answers(
+    mut stream: TcpStream,
+    count: u64,
+    due: impl Fn(u64) -> Instant,
+) -> io::Result<Vec<Duration>> {
     let mut answer = [0; 12];
     let mut waited = Vec::with_capacity(count as usize);
     for number in 0..count {

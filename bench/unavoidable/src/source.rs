@@ -10,9 +10,25 @@ use std::thread;
 use crate::arguments::Arguments;
 use crate::report::Clock;
 
+/// As the broker does on loopback, where the system's congestion control may pace what is sent.
+fn do_not_pace(listener: &TcpListener) {
+    let name = c"reno";
+    // SAFETY: the kernel reads a name of the length that it is told. A refusal is no harm.
+    unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            name.count_bytes() as libc::socklen_t,
+        );
+    }
+}
+
 /// Serves until all connections have ended.
 pub fn run(arguments: &Arguments) -> io::Result<()> {
     let listener = TcpListener::bind(arguments.text("listen")?)?;
+    do_not_pace(&listener);
     let file = Arc::new(File::open(arguments.text("file")?)?);
     let mut threads = Vec::new();
     let mut clock = None;

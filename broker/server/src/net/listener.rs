@@ -28,7 +28,9 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
-/// Congestion control without pacing.
+/// Congestion control without pacing, for connections within the machine: there is nothing to share with others on the
+/// way, and pacing (BBR) programs a timer for each piece sent, which costs several times what sending does. Reno is in
+/// every kernel. Without it a connection is slower, not wrong.
 const UNPACED: &[u8] = b"reno";
 
 /// Why a listener cannot be opened. One line for the user.
@@ -110,6 +112,10 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener
     socket.set_nonblocking(true)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
+    }
+    if address.ip().is_loopback() {
+        // What is accepted has it from the beginning: a connection that was paced once stays so.
+        let _ = socket.set_tcp_congestion(UNPACED);
     }
     socket.bind(&address.into())?;
     socket.listen(backlog.max(1))?;
@@ -276,8 +282,6 @@ fn set_options(stream: &TcpStream, peer: SocketAddr, config: &NetConfig) -> io::
         socket.set_recv_buffer_size(bytes)?;
     }
     if peer.ip().to_canonical().is_loopback() {
-        // There is nothing to share with others on the way, and pacing (BBR) makes sending there four times as
-        // expensive. Reno is in every kernel and does not pace; without it the connection is slower, not wrong.
         let _ = socket.set_tcp_congestion(UNPACED);
     }
     Ok(())
