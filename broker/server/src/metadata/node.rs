@@ -19,7 +19,7 @@ use ottla_core::quorum::{
 };
 use ottla_storage::MetadataLog;
 use ottla_types::{BrokerId, ErrorCode};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -68,6 +68,10 @@ pub struct PendingReply {
 pub trait Transport: Send {
     /// Sends `message` to `to`, or loses it.
     fn send(&mut self, to: NodeId, message: Bytes);
+    /// Connects to a voter before there is anything to say.
+    fn approach(&mut self, voter: NodeId);
+    /// That voter is none any more.
+    fn part(&mut self, voter: NodeId);
     /// Brokers registered, changed or went.
     fn learn(&mut self, image: &Image);
     /// The connection to that broker broke and is not back.
@@ -118,6 +122,8 @@ struct Running {
     controller: Option<Controller>,
     pending: VecDeque<PendingReply>,
     next_tick_ms: u64,
+    /// The voters that there are connections to, as far as they are reached; empty unless this node is one of them.
+    approached: BTreeSet<NodeId>,
     /// Who takes part in the quorum may have to change.
     plan_due: bool,
     /// What the disk had no room for. It is tried again at every tick; until it is there the quorum does nothing more,
@@ -136,6 +142,7 @@ pub fn run(node: Node, events: &Receiver<Event>) -> Result<(), NodeError> {
         controller: None,
         pending: VecDeque::new(),
         next_tick_ms,
+        approached: BTreeSet::new(),
         plan_due: true,
         unwritten: None,
     };
@@ -174,6 +181,7 @@ impl Running {
         if now >= self.next_tick_ms {
             self.persist_again()?;
             self.node.quorum.tick();
+            self.approach_voters();
             self.next_tick_ms = (self.next_tick_ms + self.node.tick_ms).max(now);
             self.plan_due = true;
         }
@@ -186,6 +194,23 @@ impl Running {
             self.propose(outcome, None);
         }
         Ok(())
+    }
+
+    /// Followers only talk to their leader. When it dies they must reach each other at once, and their names may be
+    /// looked up no more.
+    fn approach_voters(&mut self) {
+        let mut voters = self.node.quorum.membership().voters;
+        if !voters.remove(&self.node.quorum.node()) {
+            voters.clear();
+        }
+        // With a new disk a broker is another voter at the same place.
+        for &voter in self.approached.difference(&voters) {
+            self.node.transport.part(voter);
+        }
+        for &voter in voters.difference(&self.approached) {
+            self.node.transport.approach(voter);
+        }
+        self.approached = voters;
     }
 
     /// False if the thread must end.

@@ -136,7 +136,7 @@ async fn run(options: LinkOptions, mut queue: mpsc::Receiver<Outgoing>, state: A
 
 async fn connect(options: &LinkOptions) -> Option<TcpStream> {
     let address = options.book.address(options.peer)?;
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, ottla_client::connect_as_before(&address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let _ = ottla_client::notice_silence(&stream, SILENCE_TIMEOUT);

@@ -85,6 +85,16 @@ impl Peers {
         self.link(&self.quorum, to.broker()).send(ApiKey::PeerQuorum, body);
     }
 
+    /// Connects for the quorum's messages, if that was not begun yet.
+    pub fn approach(&self, peer: BrokerId) {
+        self.link(&self.quorum, peer);
+    }
+
+    /// Ends the connection for the quorum's messages; the next message begins another one.
+    pub fn part(&self, peer: BrokerId) {
+        self.quorum.lock().remove(&peer);
+    }
+
     /// True if the connection for the quorum's messages broke and is not back.
     pub fn is_down(&self, peer: BrokerId) -> bool {
         self.quorum.lock().get(&peer).is_some_and(|link| link.state() == LinkState::Down)

@@ -146,6 +146,18 @@ impl node::Transport for PeerTransport {
         }
     }
 
+    fn approach(&mut self, voter: NodeId) {
+        if let Some(peers) = &self.peers {
+            peers.approach(voter.broker());
+        }
+    }
+
+    fn part(&mut self, voter: NodeId) {
+        if let Some(peers) = &self.peers {
+            peers.part(voter.broker());
+        }
+    }
+
     fn learn(&mut self, image: &Image) {
         if let Some(peers) = &self.peers {
             peers.learn(image);
