@@ -4,7 +4,7 @@
 //! - `sync_data` makes a file's content survive [`SimDisk::crash_machine`]; of what was written since, each sector
 //!   survives or not, as the seed says; a file that grew may keep its new length with zeros where content was lost;
 //! - changes of directories form one journal, as in ext4 and XFS: a crash keeps a prefix of it, which holds at least
-//!   what `sync_dir` was called for;
+//!   what `sync_dir` was called for; below each [`SimDisk::mount`] is a file system with a journal of its own;
 //! - the end of the process ([`SimDisk::crash_process`]) loses nothing but the end of a write that was under way.
 //!
 //! [`SimDisk::crash_at`] makes the disk stop at a certain operation: it is done in part, and everything after it fails
@@ -32,6 +32,12 @@ impl SimDisk {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { state: Arc::new(Mutex::new(State::new(seed))) }
+    }
+
+    /// Makes the directory `root`, durably, with a file system of its own in it: what a crash keeps of it has nothing to do
+    /// with what it keeps elsewhere, and nothing can be renamed from one to the other. Not within another one.
+    pub fn mount(&self, root: &Path) {
+        self.state.lock().mount(root);
     }
 
     /// Operations that changed something, or tried to, so far.
@@ -137,6 +143,10 @@ impl Disk for SimDisk {
         state.check_parent(to)?;
         if !state.live.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
+        }
+        let root = |path: &Path| path.parent().map(|dir| state.root_of(dir));
+        if root(from) != root(to) {
+            return Err(io::ErrorKind::CrossesDevices.into());
         }
         state.apply(Change::Rename(from.to_owned(), to.to_owned()));
         Ok(())

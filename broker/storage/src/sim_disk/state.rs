@@ -1,4 +1,4 @@
-//! What the simulated disk knows: files with their synced and unsynced content, and the journal of directories.
+//! What the simulated disk knows: files with their synced and unsynced content, and the journals of directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -24,6 +24,12 @@ pub(super) enum Change {
 }
 
 impl Change {
+    /// The directory it is in; of a rename, the one it leads to.
+    fn dir(&self) -> &Path {
+        let (Self::Put(path, _) | Self::Remove(path) | Self::Rename(_, path)) = self;
+        path.parent().unwrap_or(path)
+    }
+
     fn touches(&self, dir: &Path) -> bool {
         let within = |path: &Path| path.parent() == Some(dir);
         match self {
@@ -154,8 +160,8 @@ pub(super) struct State {
     pub(super) live: BTreeMap<PathBuf, Node>,
     /// The directories as of the last change that is on disk for sure.
     synced: BTreeMap<PathBuf, Node>,
-    /// Changes since.
-    journal: Vec<Change>,
+    /// Changes since, of each file system: its root, and what happened in it in order.
+    journals: Vec<(PathBuf, Vec<Change>)>,
     pub(super) files: Vec<Content>,
     pub(super) locks: BTreeSet<PathBuf>,
     pub(super) chance: Chance,
@@ -177,7 +183,7 @@ impl State {
         Self {
             live: root.clone(),
             synced: root,
-            journal: Vec::new(),
+            journals: vec![(PathBuf::from("/"), Vec::new())],
             files: Vec::new(),
             locks: BTreeSet::new(),
             chance: Chance(seed),
@@ -247,7 +253,25 @@ impl State {
             }
         }
         change.apply(&mut self.live);
-        self.journal.push(change);
+        self.journal_of(change.dir()).push(change);
+    }
+
+    /// Makes a directory that is the root of a file system of its own, with its own journal.
+    pub(super) fn mount(&mut self, root: &Path) {
+        self.live.insert(root.to_owned(), Node::Dir);
+        self.synced.insert(root.to_owned(), Node::Dir);
+        self.journals.push((root.to_owned(), Vec::new()));
+    }
+
+    /// The root of the file system that the entries of `dir` are in.
+    pub(super) fn root_of(&self, dir: &Path) -> &Path {
+        let mounted = self.journals[1..].iter().find(|(root, _)| dir.starts_with(root));
+        &mounted.unwrap_or(&self.journals[0]).0
+    }
+
+    fn journal_of(&mut self, dir: &Path) -> &mut Vec<Change> {
+        let mounted = self.journals[1..].iter().position(|(root, _)| dir.starts_with(root));
+        &mut self.journals[mounted.map_or(0, |index| index + 1)].1
     }
 
     fn link(&mut self, id: usize, is_linked: bool) {
@@ -288,10 +312,10 @@ impl State {
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) {
-        let through = self.journal.iter().rposition(|change| change.touches(dir)).map_or(0, |last| last + 1);
-        for change in self.journal.drain(..through) {
-            change.apply(&mut self.synced);
-        }
+        let journal = self.journal_of(dir);
+        let through = journal.iter().rposition(|change| change.touches(dir)).map_or(0, |last| last + 1);
+        let durable: Vec<Change> = journal.drain(..through).collect();
+        durable.iter().for_each(|change| change.apply(&mut self.synced));
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
@@ -317,9 +341,9 @@ impl State {
     }
 
     pub(super) fn lose_unsynced(&mut self) {
-        let kept = self.chance.below(self.journal.len() as u64 + 1) as usize;
-        for change in self.journal.drain(..).take(kept) {
-            change.apply(&mut self.synced);
+        for (_, journal) in &mut self.journals {
+            let kept = self.chance.below(journal.len() as u64 + 1) as usize;
+            journal.drain(..).take(kept).for_each(|change| change.apply(&mut self.synced));
         }
         self.live = self.synced.clone();
         for content in &mut self.files {
