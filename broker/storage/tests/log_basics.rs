@@ -224,6 +224,28 @@ fn a_follower_copies_its_leader_byte_by_byte() {
 }
 
 #[test]
+fn a_follower_begins_within_the_batch_that_its_leader_begins_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leader = open(&dir.path().join("t-0"), &small_config(), TRUSTED);
+    fill(&mut leader, 100);
+    let whole = leader.read(0, 900, true, i64::MAX).unwrap().read().unwrap();
+    let batches: Vec<_> = ottla_records::split(whole.into()).map(Result::unwrap).collect();
+    let long = batches.iter().find(|batch| batch.header.last_offset_delta > 0).unwrap();
+    let start = long.header.last_offset();
+    leader.delete_records_before(start).unwrap();
+    let mut follower = open(&dir.path().join("t-1"), &small_config(), TRUSTED);
+    follower.truncate_fully_and_start_at(start, 1_000).unwrap();
+    while follower.log_end_offset() < leader.log_end_offset() {
+        let slice = leader.read(follower.log_end_offset(), 900, true, i64::MAX).unwrap();
+        follower.append_as_follower(slice.read().unwrap().into(), 1_000).unwrap();
+        assert_eq!(follower.log_start_offset(), start);
+    }
+    assert_eq!(follower.epochs(), leader.epochs());
+    let end = leader.log_end_offset();
+    assert_eq!(offsets(&mut follower, start, 500), (start..end).collect::<Vec<_>>());
+}
+
+#[test]
 fn offsets_outside_of_the_log_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open(&dir.path().join("t-0"), &small_config(), TRUSTED);

@@ -129,6 +129,9 @@ impl Log {
                 Err(ottla_records::BatchError::Truncated { .. }) if !batches.is_empty() => break,
                 Err(error) => return Err(error.into()),
             };
+            if batches.is_empty() && self.begins_within(&batch.header) {
+                next_offset = batch.header.base_offset;
+            }
             if batch.header.base_offset < next_offset || batch.header.last_offset_delta < 0 {
                 let (base_offset, log_end_offset) = (batch.header.base_offset, next_offset);
                 return Err(AppendError::OutOfOrder { base_offset, log_end_offset });
@@ -143,13 +146,25 @@ impl Log {
         }
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(None) };
         let (base_offset, last_offset) = (first.header.base_offset, last.header.last_offset());
+        let log_start_offset = self.log_start_offset;
+        if base_offset < self.log_end_offset {
+            let restarted = self.restart_at(base_offset, now);
+            self.noted(restarted).map_err(|error| self.append_error(error))?;
+        }
         let mut rest = &batches[..];
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.fitting(rest));
             self.append_group(group, now)?;
             rest = behind;
         }
+        self.raise_log_start(log_start_offset);
         Ok(Some(Appended { base_offset, last_offset, log_append_time: None, duplicate: false }))
+    }
+
+    /// Whether an empty log is to begin within a batch: that is where its leader's begins, and batches come whole.
+    fn begins_within(&self, header: &BatchHeader) -> bool {
+        let start = self.log_start_offset;
+        start == self.log_end_offset && header.base_offset < start && header.last_offset() >= start
     }
 
     /// How many of `batches` (at least one) fit into one segment together.

@@ -75,11 +75,15 @@ impl Log {
         if offset > self.log_end_offset {
             return Err(self.out_of_range(offset).into());
         }
+        self.raise_log_start(offset);
+        Ok(self.log_start_offset)
+    }
+
+    pub(super) fn raise_log_start(&mut self, offset: Offset) {
         if offset > self.log_start_offset {
             self.log_start_offset = offset;
             self.epochs_dirty |= self.epochs.truncate_from_start(offset);
         }
-        Ok(self.log_start_offset)
     }
 
     /// Offset that follows the segment at `index`.

@@ -102,7 +102,7 @@ impl Log {
         Ok(())
     }
 
-    fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
+    pub(super) fn restart_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), DiskError> {
         self.lower_recovery_point(self.log_start_offset.min(offset))?;
         self.log_dir.lower_cleaned_to(&self.partition, 0)?;
         self.log_dir.lower_log_start(&self.partition, offset)?;
