@@ -5,7 +5,7 @@
 //! interrupted by the end of the process begins anew.
 
 use super::lifecycle::unique_dir_name;
-use super::{HostedLog, LogDirs, LogHandle};
+use super::{HostedLog, LogDir, LogDirs, LogHandle};
 use crate::disk::read_full_at;
 use crate::error::{AppendError, DiskError, IoContext, LogError, ReadError};
 use crate::log::{Log, sync_through};
@@ -229,16 +229,36 @@ impl LogDirs {
         }
         copy.delete_records_before(old.log_start_offset())?;
         copy.set_config(Arc::clone(old.config()));
-        let place = self.dirs[future.dir].log_dir.path().join(partition.to_string());
-        copy.rename_to(place)?;
+        self.dirs[future.dir].expect(partition, old.log_start_offset())?;
         let aside = self.dirs[current.dir].log_dir.path().join(unique_dir_name(partition, names::DELETE_DIR));
-        old.rename_to(aside.clone())?;
+        let unplaced = copy.dir().to_owned();
+        let placed = self.put_in_place(&mut copy, partition).and_then(|()| old.rename_to(aside.clone()));
+        if let Err(error) = placed {
+            // The next start would find two, and could not tell which one was in use.
+            let _ = copy.rename_to(unplaced);
+            return Err(error.into());
+        }
+        // Or it could come back, and be taken for the log instead of the one that was written to since.
+        let _ = self.sync_root(old.log_dir());
         old.detach("the log moved to another directory");
         self.removals.lock().push((aside, now + old.config().file_delete_delay_ms));
         drop((old, copy));
         (current.log, current.dir) = (Arc::clone(&future.log), future.dir);
         self.future.lock().remove(partition);
         Ok(Some((future.log, self.dirs[future.dir].id)))
+    }
+
+    /// Gives a copy the log's name, durably: the old log, which may be on another disk, goes next.
+    fn put_in_place(&self, copy: &mut Log, partition: &TopicPartition) -> Result<(), DiskError> {
+        copy.rename_to(copy.log_dir().path().join(partition.to_string()))?;
+        self.sync_root(copy.log_dir())
+    }
+
+    /// Makes the names in a data directory survive a crash of the machine. It is offline if that fails: what the disk has is
+    /// unknown then.
+    fn sync_root(&self, log_dir: &LogDir) -> Result<(), DiskError> {
+        let synced = self.disk.sync_dir(log_dir.path()).during("sync", log_dir.path());
+        synced.inspect_err(|error| log_dir.fail(&error.to_string()))
     }
 
     /// Copies that were under way when the broker stopped, and where to.

@@ -6,7 +6,7 @@ use crate::config::LogConfig;
 use crate::error::{DiskError, IoContext};
 use crate::log::Log;
 use crate::names;
-use ottla_types::{DirectoryId, ErrorCode, TimestampMs, TopicId, TopicPartition, Uuid};
+use ottla_types::{DirectoryId, ErrorCode, Offset, TimestampMs, TopicId, TopicPartition, Uuid};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -233,6 +233,16 @@ impl Dir {
         self.log_dir.lower_log_start(partition, 0)?;
         self.log_dir.lower_cleaned_to(partition, 0)?;
         self.forget_high_watermark(partition)
+    }
+
+    /// Durably notes where a log begins that comes from another directory, and nothing else of it: what the checkpoints
+    /// say of a stay here before is not true of it.
+    pub(super) fn expect(&self, partition: &TopicPartition, log_start: Offset) -> Result<(), DiskError> {
+        let noted = self.forget(partition).and_then(|()| match log_start {
+            0 => Ok(()),
+            _ => self.log_dir.set_log_start(partition, log_start),
+        });
+        noted.inspect_err(|error| self.log_dir.note(error))
     }
 }
 

@@ -158,6 +158,14 @@ impl LogDir {
         self.log_starts.lower(&*self.disk, partition, offset)
     }
 
+    /// Durably notes where a log starts.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn set_log_start(&self, partition: &TopicPartition, offset: Offset) -> Result<(), DiskError> {
+        self.log_starts.set(&*self.disk, partition, offset)
+    }
+
     /// Durably replaces all recovery points by what `collect` finds, if they changed.
     pub(crate) fn save_recovery_points(
         &self,

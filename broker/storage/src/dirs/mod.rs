@@ -3,7 +3,7 @@
 //! Invariants: a partition has one log, in one directory; a directory that fails takes its own logs offline and no
 //! others; what a checkpoint says is true whenever it can be read.
 //!
-//! The registry's lock is never held while a log is used or the disk is waited for, except to create and delete.
+//! The registry's lock is never held while a log is used or the disk is waited for, except to create, delete and move.
 
 mod future;
 mod housekeeping;

@@ -20,13 +20,13 @@ pub(super) struct Noted {
 #[derive(Debug)]
 struct State {
     offsets: BTreeMap<TopicPartition, Offset>,
-    /// Counts the times an offset was lowered, so that a slow collection does not raise it again.
-    lowered: u64,
+    /// Counts the times a single offset was set or lowered, so that a slow collection does not undo it.
+    changed: u64,
 }
 
 impl Noted {
     pub(super) fn new(path: Option<PathBuf>, offsets: BTreeMap<TopicPartition, Offset>) -> Self {
-        Self { path, state: Mutex::new(State { offsets, lowered: 0 }) }
+        Self { path, state: Mutex::new(State { offsets, changed: 0 }) }
     }
 
     pub(super) fn get(&self, partition: &TopicPartition) -> Option<Offset> {
@@ -41,6 +41,7 @@ impl Noted {
         offset: Offset,
     ) -> Result<(), DiskError> {
         let mut state = self.state.lock();
+        state.changed += 1;
         if state.offsets.insert(partition.clone(), offset) == Some(offset) {
             return Ok(());
         }
@@ -55,7 +56,7 @@ impl Noted {
         offset: Offset,
     ) -> Result<(), DiskError> {
         let mut state = self.state.lock();
-        state.lowered += 1;
+        state.changed += 1;
         if state.offsets.get(partition).is_none_or(|&noted| noted <= offset) {
             return Ok(());
         }
@@ -74,10 +75,10 @@ impl Noted {
         collect: impl Fn() -> BTreeMap<TopicPartition, Offset>,
     ) -> Result<(), DiskError> {
         loop {
-            let lowered = self.state.lock().lowered;
+            let changed = self.state.lock().changed;
             let current = collect();
             let mut state = self.state.lock();
-            if state.lowered != lowered {
+            if state.changed != changed {
                 continue;
             }
             if state.offsets != current {

@@ -1,5 +1,7 @@
 //! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation.
 
+pub mod values;
+
 use ottla_storage::sim_disk::SimDisk;
 use ottla_storage::{DirsOptions, Disk, LogConfig, LogDirs};
 use ottla_types::{BrokerId, TimestampMs, TopicPartition};
@@ -17,6 +19,7 @@ pub struct Machine {
     pub now: TimestampMs,
     /// Whether a crash is one of the machine, or of the process only.
     pub loses_power: bool,
+    dirs: Vec<PathBuf>,
     boots: u32,
 }
 
@@ -33,12 +36,20 @@ impl Machine {
         disk.set_capacity(capacity);
         disk.create_dir_all(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        Self { disk, config, now, loses_power, boots: 0 }
+        Self { disk, config, now, loses_power, dirs: vec!["/data".into()], boots: 0 }
+    }
+
+    /// The same with a disk for each of the data directories.
+    #[allow(dead_code, reason = "not every test moves logs")]
+    pub fn with_disks(mut self, roots: &[&str]) -> Self {
+        roots.iter().for_each(|root| self.disk.mount(Path::new(root)));
+        self.dirs = roots.iter().map(PathBuf::from).collect();
+        self
     }
 
     fn options(&self) -> DirsOptions {
         DirsOptions {
-            dirs: vec![PathBuf::from("/data")],
+            dirs: self.dirs.clone(),
             node_id: BrokerId(1),
             cluster_id: Some("c".to_owned()),
             boot_id: self.boots.to_string(),
