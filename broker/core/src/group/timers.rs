@@ -96,6 +96,12 @@ impl Timers {
         self.by_key.contains_key(key)
     }
 
+    /// When the timer is due, and what for.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<(u64, Purpose)> {
+        self.by_key.get(key).map(|timer| (timer.due_ms, timer.purpose))
+    }
+
     /// When to look again; may be early, never late.
     #[must_use]
     pub fn next_ms(&self) -> Option<u64> {

@@ -107,8 +107,8 @@ pub(super) enum Completion {
     ClassicStaticJoin(Box<classic::StoredReplacement>),
     /// A new group with its first joining member was stored or not.
     ClassicJoin(std::sync::Arc<str>, Token),
-    /// What a classic member of a consumer group said as it joined was stored or not.
-    ConsumerJoin(std::sync::Arc<str>, std::sync::Arc<str>),
+    /// What a classic member of a consumer group said as it joined was stored or not; with the timers that it had.
+    ConsumerJoin([(Option<(u64, Purpose)>, Key); 2]),
     /// A timer's records were not stored: try again.
     Retry(Key, Purpose),
     /// A consumer group became a classic one, or did not; after a timer, which is then tried again.

@@ -57,7 +57,10 @@ pub(in crate::group) fn join(
     bump_epoch(draft, turn, is_new || resubscribed)?;
     let owned = owned_ids(&subscription, turn.topics);
     let member = reconcile(draft, turn, before, Some(&owned))?;
+    let key = |of: fn(Arc<str>, Arc<str>) -> Key| of(Arc::clone(&draft.group().id), Arc::clone(&member.id));
+    turn.timers.cancel(&key(Key::ConsumerJoin));
     set_session_timer(turn, &draft.group().id, &member);
+    turn.set_timer(key(Key::ConsumerSync), request.rebalance_timeout_ms(), Purpose::Plain);
     Ok(JoinReply {
         error: ErrorCode::None,
         member_id: Arc::clone(&member.id),
@@ -136,14 +139,6 @@ pub(super) fn assignment_of(member: &Member, topics: &dyn Topics) -> Bytes {
         Some((topics.by_id(*id)?.name, partitions.keys().copied().collect::<Vec<_>>()))
     });
     encode_assignment(version, &assigned.collect::<Vec<_>>())
-}
-
-/// The join of a member is stored, or had nothing to store: it must sync within its rebalance time-out.
-pub(in crate::group) fn expect_sync(turn: &mut Turn<'_>, group: &Group, member_id: &Arc<str>) {
-    let Some(member) = group.members.get(member_id) else { return };
-    turn.timers.cancel(&Key::ConsumerJoin(Arc::clone(&group.id), Arc::clone(member_id)));
-    let key = Key::ConsumerSync(Arc::clone(&group.id), Arc::clone(member_id));
-    turn.set_timer(key, member.about.rebalance_timeout_ms, Purpose::Plain);
 }
 
 /// Handles a SyncGroup of a classic member.

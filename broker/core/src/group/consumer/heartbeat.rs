@@ -334,9 +334,13 @@ pub(super) fn set_session_timer(turn: &mut Turn<'_>, group: &Arc<str>, member: &
 }
 
 impl Group {
-    /// This broker now coordinates the group: sessions begin, and revocations must end.
+    /// This broker now coordinates the group, or it became a consumer group: sessions begin, and revocations must end.
     pub(in crate::group) fn loaded(&self, turn: &mut Turn<'_>) {
         for member in self.members.values() {
+            // From a time before it was a classic group.
+            for of in [Key::ConsumerJoin, Key::ConsumerSync] {
+                turn.timers.cancel(&of(Arc::clone(&self.id), Arc::clone(&member.id)));
+            }
             set_session_timer(turn, &self.id, member);
             set_rebalance_timer(turn, &self.id, member);
         }

@@ -34,14 +34,7 @@ pub(in crate::group) fn upgrade(from: &classic::Group, turn: &Turn<'_>) -> Resul
     let mut taken = BTreeSet::new();
     let members = from.members().values().map(|member| convert(from, member, turn, &mut taken));
     let mut members = members.collect::<Result<Vec<Member>, Refusal>>()?;
-    for (member, known) in members.iter_mut().zip(from.members().values()) {
-        // Between a join and the leader's assignment a cooperative member keeps what it said that it owns.
-        if member.assigned.is_empty()
-            && let Ok(subscription) = Subscription::decode(&from.metadata_of(known))
-        {
-            member.assigned = take(&subscription.owned_partitions, epoch, turn, &mut taken);
-        }
-    }
+    keep_claims(from, &mut members, turn, &mut taken);
     members.iter().for_each(|member| draft.push(member.about_record(id)));
     let metadata_hash = metadata_hash(draft.group(), turn.topics);
     draft.push(Record::ConsumerGroup(Arc::clone(id), Some(GroupValue { epoch, metadata_hash })));
@@ -110,6 +103,27 @@ fn convert(
         assigned,
         pending_revocation,
     })
+}
+
+/// A cooperative member owns what it said as it joined until it joins again without it: before the leader's assignment
+/// came, and while it gives up what that took away. Of two that claim a partition the one has it that joined with the
+/// later generation.
+fn keep_claims(
+    from: &classic::Group,
+    members: &mut [Member],
+    turn: &Turn<'_>,
+    taken: &mut BTreeSet<(TopicId, i32)>,
+) {
+    let known = from.members().values().zip(members);
+    let mut claims: Vec<_> = known
+        .filter_map(|(known, member)| Some((Subscription::decode(&from.metadata_of(known)).ok()?, member)))
+        .collect();
+    claims.sort_by_key(|(subscription, _)| std::cmp::Reverse(subscription.generation_id));
+    for (subscription, member) in claims {
+        for (topic, partitions) in take(&subscription.owned_partitions, member.epoch, turn, taken) {
+            member.assigned.entry(topic).or_default().extend(partitions);
+        }
+    }
 }
 
 /// What of these partitions nobody had; a client's assignor that gave one twice must not break the one-owner rule.

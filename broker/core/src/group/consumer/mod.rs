@@ -26,8 +26,7 @@ mod target;
 mod tests;
 
 pub(in crate::group) use classic::{
-    expect_sync, heartbeat as classic_heartbeat, join as classic_join, leave as classic_leave,
-    sync as classic_sync,
+    heartbeat as classic_heartbeat, join as classic_join, leave as classic_leave, sync as classic_sync,
 };
 pub(in crate::group) use draft::Draft;
 pub(in crate::group) use heartbeat::{heartbeat, validate};

@@ -163,6 +163,10 @@ impl Parts<'_> {
             return JoinReply::refused(ErrorCode::UnknownMemberId, request.member_id);
         };
         let mut draft = Draft::of(group);
+        let (id, member_id) = (Arc::from(request.group_id), Arc::from(request.member_id));
+        let before =
+            [Key::ConsumerJoin(Arc::clone(&id), Arc::clone(&member_id)), Key::ConsumerSync(id, member_id)];
+        let before = before.map(|key| (turn.timers.get(&key), key));
         let reply = match classic_join(&mut draft, turn, request) {
             Ok(reply) => reply,
             Err(error) => return JoinReply::refused(error, request.member_id),
@@ -177,16 +181,11 @@ impl Parts<'_> {
             turn.records.push(classic.to_record(|member| member.assignment.clone()));
             classic.loaded(turn);
             self.prepare(turn, classic, None);
-        } else if draft.records.is_empty() {
-            if reply.error == ErrorCode::None {
-                consumer::expect_sync(turn, group, &reply.member_id);
-            }
         } else {
             turn.records = draft.records;
-            turn.on_stored(Completion::ConsumerJoin(
-                Arc::from(request.group_id),
-                Arc::clone(&reply.member_id),
-            ));
+            if !turn.records.is_empty() {
+                turn.on_stored(Completion::ConsumerJoin(before));
+            }
         }
         reply
     }

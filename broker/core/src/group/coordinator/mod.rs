@@ -191,22 +191,26 @@ impl Shard {
                     group.join_not_stored(&mut turn, token, error);
                 }
             }
-            Some(Completion::ConsumerJoin(id, member)) => {
-                if let (Some(Group::Consumer(group)), Ok(())) = (parts.groups.get(&id), stored) {
-                    consumer_group::expect_sync(&mut turn, group, &member);
+            Some(Completion::ConsumerJoin(before)) if stored.is_err() => {
+                // It did not join: nothing is expected of it that was not before.
+                for (timer, key) in before {
+                    match timer {
+                        Some((due_ms, purpose)) => turn.timers.set(key, due_ms, purpose),
+                        None => turn.timers.cancel(&key),
+                    }
                 }
             }
-            // A member that was heard since then has a new timer.
-            Some(Completion::Retry(key, purpose)) if stored.is_err() && !turn.timers.contains(&key) => {
-                turn.set_timer(key, timeouts::RETRY_MS, purpose);
+            Some(Completion::Retry(key, purpose)) if stored.is_err() => {
+                timeouts::retry(&mut turn, key, purpose)
             }
-            Some(Completion::Downgrade(id, retry)) if stored.is_err() => {
+            Some(Completion::Downgrade(id, timer)) if stored.is_err() => {
                 parts.prepared.remove(&id);
-                if let Some((key, purpose)) = retry {
-                    turn.set_timer(key, timeouts::RETRY_MS, purpose);
+                if let Some((key, purpose)) = timer {
+                    timeouts::retry(&mut turn, key, purpose);
                 }
             }
-            Some(Completion::Retry(..) | Completion::Downgrade(..)) | None => {}
+            Some(Completion::ConsumerJoin(..) | Completion::Retry(..) | Completion::Downgrade(..)) | None => {
+            }
         }
         turn.outcome(())
     }

@@ -3,16 +3,23 @@
 use super::{Call, Group, Shard};
 use crate::group::offsets::{ExpiryOf, ExpiryRules, expired};
 use crate::group::timers::{Key, Purpose};
-use crate::group::turn::{Completion, Outcome};
+use crate::group::turn::{Completion, Outcome, Turn};
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// How soon a time-out whose records could not be appended is tried again, in milliseconds.
-pub(super) const RETRY_MS: i32 = 500;
+const RETRY_MS: i32 = 500;
 /// Tombstones of expired offsets in one outcome.
 const MAX_TOMBSTONES: usize = 1_000;
 /// Groups looked at for expired offsets in one outcome.
 const MAX_GROUPS_LOOKED_AT: usize = 1_000;
+
+/// Tries a time-out again whose records could not be stored, unless its member was heard since then and has a new timer.
+pub(super) fn retry(turn: &mut Turn<'_>, key: Key, purpose: Purpose) {
+    if key == Key::OffsetExpiry || !turn.timers.contains(&key) {
+        turn.set_timer(key, RETRY_MS, purpose);
+    }
+}
 
 impl Shard {
     /// When [`Shard::handle_timeout`] wants to be called, in the milliseconds of [`super::Moment::now_ms`].
