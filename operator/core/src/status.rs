@@ -88,7 +88,14 @@ fn brokers(observed: &Observed<'_>, plan: &Plan, before: &[BrokerStatus]) -> Vec
     if observed.pods.is_empty() || observed.cluster.spec.hibernate {
         // Asleep, or on the way: who was there is who comes back.
         let gone = before.iter().filter(|broker| !observed.pods.contains_key(&broker.id));
-        all.extend(gone.map(|broker| BrokerStatus { ready: false, in_sync: false, ..broker.clone() }));
+        all.extend(gone.map(|broker| BrokerStatus {
+            ready: false,
+            in_sync: false,
+            leaders: 0,
+            restart_reason: None,
+            problem: None,
+            ..broker.clone()
+        }));
         all.sort_unstable_by_key(|broker| broker.id);
     }
     all

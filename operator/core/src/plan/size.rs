@@ -4,7 +4,7 @@
 //! of the cluster is on it. Putting the number back at any point turns everything round.
 
 use super::{Disruption, Plan, Step, Wait, Work, WorkKind};
-use crate::observed::Observed;
+use crate::observed::{BrokerView, Observed};
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,9 @@ fn known(observed: &Observed<'_>) -> i32 {
 /// The proof that nothing is left on the last broker, and nobody else on the way down or up.
 fn may_lose_last(observed: &Observed<'_>, current: i32) -> bool {
     let (Ok(brokers), last) = (&observed.brokers, current - 1) else { return false };
-    if brokers.brokers.range(current..).next().is_some() {
+    let is_in_the_way =
+        |(id, broker): (&i32, &BrokerView)| broker.is_voter || !broker.is_active && brokers.is_empty(*id);
+    if brokers.brokers.range(current..).any(is_in_the_way) {
         // Those without a pod are unregistered first: who is away must not outvote who is left.
         return false;
     }
