@@ -100,13 +100,7 @@ impl Connection {
     /// If nobody answers there in time, or not in Kafka's protocol.
     pub async fn open(address: &str, options: &ClientOptions) -> Result<Self, ClientError> {
         let failed = |reason: String| ClientError::Connect { address: address.to_owned(), reason };
-        let connect = async {
-            match options.remember_addresses {
-                true => crate::connect_as_before(address).await,
-                false => TcpStream::connect(address).await,
-            }
-        };
-        let stream = tokio::time::timeout(options.connect_timeout, connect)
+        let stream = tokio::time::timeout(options.connect_timeout, TcpStream::connect(address))
             .await
             .map_err(|_| failed(format!("no answer within {:?}", options.connect_timeout)))?
             .map_err(|error| failed(error.to_string()))?;

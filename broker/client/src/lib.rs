@@ -32,4 +32,4 @@ pub use ottla_protocol::cluster_admin::{
 };
 pub use partitioner::murmur2;
 pub use producer::{Acks, Delivered, Delivery, OutgoingRecord, Producer, ProducerOptions};
-pub use socket::{connect_as_before, notice_silence};
+pub use socket::notice_silence;

@@ -17,9 +17,6 @@ pub struct ClientOptions {
     /// A broker whose machine acknowledges nothing for so long is gone, see [`crate::notice_silence`]; if not given,
     /// only time-outs of requests tell.
     pub silence_timeout: Option<Duration>,
-    /// Whether a broker whose name cannot be looked up is connected to where it was before, see
-    /// [`crate::connect_as_before`].
-    pub remember_addresses: bool,
     /// Largest answer that is accepted, in bytes.
     pub max_response_bytes: usize,
 }
@@ -32,7 +29,6 @@ impl Default for ClientOptions {
             request_timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(30),
             silence_timeout: None,
-            remember_addresses: false,
             max_response_bytes: limits::RESPONSE_BYTES,
         }
     }

@@ -69,9 +69,7 @@ pub trait Transport: Send {
     /// Sends `message` to `to`, or loses it.
     fn send(&mut self, to: NodeId, message: Bytes);
     /// Connects to a voter before there is anything to say.
-    fn approach(&mut self, voter: NodeId);
-    /// That voter is none any more.
-    fn part(&mut self, voter: NodeId);
+    fn approach(&mut self, voter: BrokerId);
     /// Brokers registered, changed or went.
     fn learn(&mut self, image: &Image);
     /// The connection to that broker broke and is not back.
@@ -122,8 +120,8 @@ struct Running {
     controller: Option<Controller>,
     pending: VecDeque<PendingReply>,
     next_tick_ms: u64,
-    /// The voters that there are connections to, as far as they are reached; empty unless this node is one of them.
-    approached: BTreeSet<NodeId>,
+    /// The other voters, which are connected to; nobody unless this node is a voter.
+    approached: BTreeSet<BrokerId>,
     /// Who takes part in the quorum may have to change.
     plan_due: bool,
     /// What the disk had no room for. It is tried again at every tick; until it is there the quorum does nothing more,
@@ -199,14 +197,12 @@ impl Running {
     /// Followers only talk to their leader. When it dies they must reach each other at once, and their names may be
     /// looked up no more.
     fn approach_voters(&mut self) {
-        let mut voters = self.node.quorum.membership().voters;
-        if !voters.remove(&self.node.quorum.node()) {
-            voters.clear();
-        }
-        // With a new disk a broker is another voter at the same place.
-        for &voter in self.approached.difference(&voters) {
-            self.node.transport.part(voter);
-        }
+        let voters = self.node.quorum.membership().voters;
+        let mut voters: BTreeSet<BrokerId> = match voters.contains(&self.node.quorum.node()) {
+            true => voters.iter().map(|voter| voter.broker()).collect(),
+            false => BTreeSet::new(),
+        };
+        voters.remove(&self.node.quorum.node().broker());
         for &voter in voters.difference(&self.approached) {
             self.node.transport.approach(voter);
         }

@@ -1,7 +1,7 @@
 //! Where the brokers are.
 //!
 //! Three sources, the later before the earlier: the configuration, what answered a greeting, and the registrations
-//! in the metadata. A registration is forgotten with its broker.
+//! in the metadata. With its registration a broker is forgotten.
 
 use ottla_core::metadata::Image;
 use ottla_types::BrokerId;
@@ -38,8 +38,12 @@ impl AddressBook {
             let endpoint = broker.endpoint(listener)?;
             Some((broker.id, format!("{}:{}", endpoint.host, endpoint.port)))
         });
-        let registered = registered.collect();
-        self.entries.write().registered = registered;
+        let registered: BTreeMap<_, _> = registered.collect();
+        let mut entries = self.entries.write();
+        let before = std::mem::replace(&mut entries.registered, registered);
+        for gone in before.keys().filter(|id| !image.brokers().contains_key(id)) {
+            entries.met.remove(gone);
+        }
     }
 
     /// Everybody whose address is known.

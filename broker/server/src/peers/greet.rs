@@ -31,9 +31,14 @@ pub async fn all(addresses: &[String], hello: &Hello, within: Duration) -> Vec<(
 }
 
 async fn one(address: &str, hello: &Hello) -> Result<HelloAnswer, Lost> {
-    let lost = |_: std::io::Error| Lost;
-    let mut stream = TcpStream::connect(address).await.map_err(lost)?;
+    let mut stream = TcpStream::connect(address).await.map_err(|_| Lost)?;
     let _ = stream.set_nodelay(true);
+    over(&mut stream, hello).await
+}
+
+/// Greets over a connection on which nothing was said yet. It can be used for other things afterwards.
+pub async fn over(stream: &mut TcpStream, hello: &Hello) -> Result<HelloAnswer, Lost> {
+    let lost = |_: std::io::Error| Lost;
     let body = wire::to_json(hello);
     let mut frame = BytesMut::with_capacity(14 + body.len());
     frame.put_i32(i32::try_from(10 + body.len()).map_err(|_| Lost)?);

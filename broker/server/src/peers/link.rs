@@ -5,6 +5,8 @@
 //! once for each connection that was up.
 
 use super::book::AddressBook;
+use super::reach::Reached;
+use super::wire::Hello;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ottla_protocol::ApiKey;
 use ottla_types::BrokerId;
@@ -69,6 +71,10 @@ pub struct LinkOptions {
     pub peer: BrokerId,
     /// Where brokers are.
     pub book: Arc<AddressBook>,
+    /// Where their names led.
+    pub reached: Arc<Reached>,
+    /// What to say where it is not certain who is there.
+    pub hello: Hello,
     /// Told when a connection that was up broke.
     pub broken: mpsc::UnboundedSender<BrokerId>,
 }
@@ -136,7 +142,12 @@ async fn run(options: LinkOptions, mut queue: mpsc::Receiver<Outgoing>, state: A
 
 async fn connect(options: &LinkOptions) -> Option<TcpStream> {
     let address = options.book.address(options.peer)?;
-    match tokio::time::timeout(CONNECT_TIMEOUT, ottla_client::connect_as_before(&address)).await {
+    match tokio::time::timeout(
+        CONNECT_TIMEOUT,
+        options.reached.connect(options.peer, &address, &options.hello),
+    )
+    .await
+    {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let _ = ottla_client::notice_silence(&stream, SILENCE_TIMEOUT);

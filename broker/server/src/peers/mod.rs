@@ -7,6 +7,7 @@ pub mod book;
 pub mod greet;
 pub mod link;
 pub mod progress;
+pub mod reach;
 pub mod wire;
 
 use book::AddressBook;
@@ -16,11 +17,12 @@ use ottla_core::metadata::{Image, NodeId};
 use ottla_protocol::ApiKey;
 use ottla_types::BrokerId;
 use parking_lot::Mutex;
+use reach::Reached;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use wire::{Answer, Ask, Question};
+use wire::{Answer, Ask, Hello, Question};
 
 /// Questions under way, so that a peer never stops reading because too many wait there.
 const QUESTIONS: usize = 16;
@@ -32,6 +34,7 @@ pub struct Peers {
     listener: String,
     cluster_id: OnceLock<String>,
     book: Arc<AddressBook>,
+    reached: Arc<Reached>,
     quorum: Mutex<BTreeMap<BrokerId, Link>>,
     questions: Mutex<BTreeMap<BrokerId, Link>>,
     in_flight: Semaphore,
@@ -48,6 +51,7 @@ impl Peers {
             listener: listener.to_owned(),
             cluster_id: OnceLock::new(),
             book: Arc::default(),
+            reached: Arc::default(),
             quorum: Mutex::default(),
             questions: Mutex::default(),
             in_flight: Semaphore::new(QUESTIONS),
@@ -76,6 +80,11 @@ impl Peers {
     /// Takes the registrations.
     pub fn learn(&self, image: &Image) {
         self.book.learn(image, &self.listener);
+        let known = self.book.all();
+        for links in [&self.quorum, &self.questions] {
+            links.lock().retain(|peer, _| known.contains_key(peer));
+        }
+        self.reached.retain(|address| known.values().any(|known| known == address));
     }
 
     /// Sends a message of the quorum, or loses it.
@@ -88,11 +97,6 @@ impl Peers {
     /// Connects for the quorum's messages, if that was not begun yet.
     pub fn approach(&self, peer: BrokerId) {
         self.link(&self.quorum, peer);
-    }
-
-    /// Ends the connection for the quorum's messages; the next message begins another one.
-    pub fn part(&self, peer: BrokerId) {
-        self.quorum.lock().remove(&peer);
     }
 
     /// True if the connection for the quorum's messages broke and is not back.
@@ -144,8 +148,15 @@ impl Peers {
     fn link(&self, links: &Mutex<BTreeMap<BrokerId, Link>>, peer: BrokerId) -> Link {
         let mut links = links.lock();
         let start = || {
-            let (book, broken) = (self.book.clone(), self.broken.clone());
-            Link::start(LinkOptions { peer, book, broken }, &self.runtime)
+            let cluster_id = self.cluster_id().map(str::to_owned);
+            let options = LinkOptions {
+                peer,
+                book: self.book.clone(),
+                reached: self.reached.clone(),
+                hello: Hello { from: self.me, cluster_id, candidate: None, wants_grant: false },
+                broken: self.broken.clone(),
+            };
+            Link::start(options, &self.runtime)
         };
         links.entry(peer).or_insert_with(start).clone()
     }

@@ -30,7 +30,6 @@ pub async fn connect(around: &Surroundings, leader: BrokerId) -> Result<Connecti
         connect_timeout: CONNECT_TIMEOUT,
         request_timeout: around.socket_timeout,
         silence_timeout: Some(SILENCE_TIMEOUT),
-        remember_addresses: true,
         max_response_bytes: usize::try_from(around.response_max_bytes).unwrap_or(0).max(1 << 26) * 2,
         ..ClientOptions::default()
     };

@@ -146,15 +146,9 @@ impl node::Transport for PeerTransport {
         }
     }
 
-    fn approach(&mut self, voter: NodeId) {
+    fn approach(&mut self, voter: BrokerId) {
         if let Some(peers) = &self.peers {
-            peers.approach(voter.broker());
-        }
-    }
-
-    fn part(&mut self, voter: NodeId) {
-        if let Some(peers) = &self.peers {
-            peers.part(voter.broker());
+            peers.approach(voter);
         }
     }
 
