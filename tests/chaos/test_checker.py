@@ -1,40 +1,12 @@
 """The checker finds each anomaly in a history made by hand, and nothing in one that is right."""
 
-import itertools
+from pathlib import Path
 
 import pytest
 
 from checker import ANOMALIES, History, check, measure
-from checker.history import Writer
-
-
-class Story:
-    """A history told line by line; each line is a tenth of a second after the one before."""
-
-    def __init__(self):
-        self.events, self.log, self.times = [], {0: []}, itertools.count(1)
-
-    def tell(self, client, op, **fields):
-        self.events.append({"t": next(self.times) / 10, "client": client, "op": op, **fields})
-        return self
-
-    def open(self, sender="a.1", idempotent=True):
-        return self.tell("a", "open", sender=sender, idempotent=idempotent)
-
-    def sent(self, number, offset=None, sender="a.1", end="ack", stored=True):
-        """A record that was sent and answered for; stored at the next offset unless told otherwise."""
-        self.tell("a", "send", s=sender, n=number, p=0)
-        place = len(self.log[0])
-        if stored:
-            self.log[0].append((place, f"{sender}:{number}"))
-        fields = {"o": place if offset is None else offset} if end == "ack" else {"e": "why"}
-        return self.tell("a", end, s=sender, n=number, p=0, **fields)
-
-    def poll(self, *rows, client="r"):
-        return self.tell(client, "poll", p=0, r=[list(row) for row in rows])
-
-    def anomalies(self):
-        return {finding.anomaly for finding in check(History(self.events, self.log))}
+from checker.history import Writer, load_events
+from story import Story
 
 
 @pytest.fixture
@@ -43,26 +15,12 @@ def story():
     return Story().open().sent(0).sent(1).sent(2)
 
 
-def reader(story):
-    return story.tell("r", "assigned", p=[0])
-
-
-def member(story, name="m1"):
-    return story.tell(name, "member", group="g").tell(name, "assigned", group="g", p=[0])
-
-
-def commit(story, offset, client="m1", outcome="committed"):
-    story.tell(client, "commit", group="g", at={"0": offset})
-    return story.tell(client, outcome, group="g", at={"0": offset})
-
-
 ALL = [(0, "a.1:0"), (1, "a.1:1"), (2, "a.1:2")]
 
 
 def test_a_right_history_has_no_findings(story):
-    member(reader(story)).poll(*ALL).poll(*ALL, client="m1")
-    commit(story, 3).tell("o", "offsets", group="g", since=99.0, at={"0": 3})
-    assert not check(History(story.events, story.log))
+    story.reader().poll(*ALL).member().poll(*ALL, client="m1").commit(3).offsets({"0": 3})
+    assert not check(story.history())
 
 
 def test_unknown_outcomes_may_be_stored_or_not(story):
@@ -80,6 +38,16 @@ def test_an_acknowledged_record_at_another_offset_is_a_lost_write(story):
     assert "lost write" in story.anomalies()
 
 
+def test_an_acknowledged_record_in_another_partition_is_a_lost_write(story):
+    story.sent(3, stored=False).log[1].append((3, "a.1:3"))
+    assert story.anomalies() == {"lost write", "never sent"}
+
+
+def test_a_record_whose_place_was_that_of_a_copy_is_not_lost(story):
+    story.open("b.1", idempotent=False).sent(0, offset=4, sender="b.1").log[0].append((4, "b.1:0"))
+    assert not story.anomalies()
+
+
 def test_an_acknowledgement_without_an_offset_is_enough(story):
     story.sent(3, offset=-1)
     assert not story.anomalies()
@@ -90,8 +58,23 @@ def test_a_record_that_failed_and_is_there_is_found(story):
     assert story.anomalies() == {"failed write is there"}
 
 
+def test_a_record_that_failed_and_is_not_there_is_right(story):
+    story.sent(3, end="fail", stored=False)
+    assert not story.anomalies()
+
+
+def test_a_record_that_failed_in_another_partition_may_be_there(story):
+    story.send(3, p=0).sent(3, end="fail", stored=False, p=1).log[0].append((3, "a.1:3"))
+    assert not story.anomalies()
+
+
 def test_a_record_nobody_sent_is_found(story):
     story.log[0].append((3, "b.1:0"))
+    assert story.anomalies() == {"never sent"}
+
+
+def test_a_record_sent_to_another_partition_is_found(story):
+    story.send(3, p=1).log[0].append((3, "a.1:3"))
     assert story.anomalies() == {"never sent"}
 
 
@@ -113,25 +96,103 @@ def test_a_duplicate_of_another_producer_is_allowed(story):
     assert not story.anomalies()
 
 
+def test_a_record_sent_to_two_partitions_is_no_duplicate(story):
+    story.sent(0, p=1).sent(1, p=1)
+    assert not story.anomalies()
+
+
+def test_the_batch_of_an_offset_is_the_last_that_begins_at_or_below_it(story):
+    first, second = Writer(1, 7, 0, 0, 1), Writer(3, 7, 1, 0, 2)
+    history = History([], {}, {0: [first, second]})
+    assert [history.writer(0, offset) for offset in range(5)] == [None, first, first, second, second]
+    assert history.writer(1, 3) is None
+    assert history.epochs() == {7: {0, 1}}
+
+
 def test_records_out_of_order_are_found():
-    story = Story().open()
-    for number in (0, 1):
-        story.tell("a", "send", s="a.1", n=number, p=0)
+    story = Story().open().send(0).send(1)
     story.log[0] = [(0, "a.1:1"), (1, "a.1:0")]
     assert story.anomalies() == {"reordered"}
 
 
-def test_a_later_send_at_a_lower_offset_is_found():
-    story = Story().open(idempotent=False)
+def test_records_out_of_order_are_found_behind_those_of_another_producer():
+    story = Story().open().open("b.1").send(0).send(1).send(0, "b.1")
+    story.log[0] = [(0, "a.1:1"), (1, "b.1:0"), (2, "a.1:0")]
+    assert story.anomalies() == {"reordered"}
+
+
+def test_records_are_in_order_of_number_and_not_of_text():
+    story = Story().open()
+    for number in (8, 9, 10, 11):
+        story.sent(number)
+    assert not story.anomalies()
+
+
+def test_records_of_a_producer_that_is_not_idempotent_may_change_places():
+    story = Story().open(idempotent=False).send(0).send(1)
     story.log[0] = [(0, "a.1:1"), (1, "a.1:0")]
-    for number, offset in ((0, 1), (1, 0)):
-        story.tell("a", "send", s="a.1", n=number, p=0).tell("a", "ack", s="a.1", n=number, p=0, o=offset)
+    assert not story.anomalies()
+
+
+def test_idempotent_producers_may_interleave():
+    story = Story().open().open("b.1").sent(4).sent(0, sender="b.1").sent(5).sent(1, sender="b.1").sent(6)
+    assert not story.anomalies()
+
+
+def test_the_order_of_one_partition_says_nothing_of_another():
+    story = Story().open().sent(1).sent(0, p=1).sent(3).sent(2, p=1)
+    assert not story.anomalies()
+
+
+def test_a_later_send_at_a_lower_offset_is_found():
+    story = Story().open(idempotent=False).send(0).ack(0, 1).send(1).ack(1, 0)
+    story.log[0] = [(0, "a.1:1"), (1, "a.1:0")]
     assert story.anomalies() == {"non-monotonic send"}
 
 
+def test_a_later_send_of_another_producer_at_a_lower_offset_is_found():
+    story = Story().open().open("b.1").send(0).ack(0, 1).send(0, "b.1").ack(0, 0, "b.1")
+    story.log[0] = [(0, "b.1:0"), (1, "a.1:0")]
+    assert story.anomalies() == {"non-monotonic send"}
+
+
+def test_a_later_send_at_the_same_offset_is_found(story):
+    story.sent(3, offset=2)
+    assert "non-monotonic send" in story.anomalies()
+
+
+def test_a_later_send_is_held_to_the_highest_and_not_to_the_last():
+    story = Story().open().open("b.1").send(0).send(0, "b.1").ack(0, 2).ack(0, 0, "b.1").send(1).ack(1, 1)
+    assert "non-monotonic send" in story.anomalies()
+
+
+@pytest.mark.parametrize("order", [("a.1", "b.1"), ("b.1", "a.1")])
+def test_sends_that_overlap_may_be_stored_in_either_order(order):
+    story = Story().open().open("b.1").send(0).send(0, "b.1")
+    story.log[0] = [(offset, f"{sender}:0") for offset, sender in enumerate(order)]
+    story.ack(0, order.index("a.1")).ack(0, order.index("b.1"), "b.1")
+    assert not story.anomalies()
+
+
+def test_offsets_of_one_partition_say_nothing_of_another(story):
+    story.sent(0, sender="b.1", p=1).sent(3).sent(1, sender="b.1", p=1)
+    assert not story.anomalies()
+
+
 def test_two_values_at_one_offset_are_found(story):
-    reader(story).poll(ALL[0], (1, "a.1:7"), ALL[2])
+    story.reader().poll(ALL[0], (1, "a.1:7"), ALL[2])
     assert story.anomalies() == {"inconsistent offset"}
+
+
+def test_two_values_at_one_offset_in_two_polls_are_found(story):
+    story.reader("r1").poll(*ALL, client="r1").reader("r2").poll(*ALL, client="r2")
+    story.events[-1]["r"][2][1] = "a.1:7"
+    assert story.anomalies() == {"inconsistent offset"}
+
+
+def test_two_values_at_one_offset_of_two_partitions_are_allowed(story):
+    story.open("b.1").sent(0, sender="b.1", p=1).reader().poll(*ALL).reader("r2", p=1).poll((0, "b.1:0"), client="r2", p=1)
+    assert "inconsistent offset" not in story.anomalies()
 
 
 def test_two_acknowledgements_for_one_offset_are_found(story):
@@ -140,97 +201,126 @@ def test_two_acknowledgements_for_one_offset_are_found(story):
 
 
 def test_a_poll_that_goes_back_is_found(story):
-    reader(story).poll(*ALL).poll(ALL[1])
+    story.reader().poll(*ALL).poll(ALL[1])
+    assert story.anomalies() == {"non-monotonic poll"}
+
+
+def test_the_same_offset_twice_is_found_between_polls_and_within_one(story):
+    story.reader().poll(*ALL).poll(ALL[2])
+    assert story.anomalies() == {"non-monotonic poll"}
+    del story.events[-2:]
+    story.poll(*ALL, ALL[2])
+    assert story.anomalies() == {"non-monotonic poll"}
+
+
+def test_a_poll_that_goes_back_within_itself_is_found(story):
+    story.reader().poll(ALL[0], ALL[2], ALL[1])
+    assert "non-monotonic poll" in story.anomalies()
+
+
+def test_readers_may_interleave(story):
+    story.reader().reader("r2").poll(*ALL[:2]).poll(ALL[0], client="r2").poll(ALL[2]).poll(*ALL[1:], client="r2")
+    assert not story.anomalies()
+
+
+def test_partitions_may_interleave(story):
+    story.sent(3, p=1).sent(4, p=1).tell("r", "assigned", p=[0, 1])
+    story.poll(*ALL[:2]).poll((0, "a.1:3"), p=1).poll(ALL[2]).poll((1, "a.1:4"), p=1)
+    assert not story.anomalies()
+
+
+def test_an_empty_poll_changes_nothing(story):
+    story.reader().poll(*ALL).poll().poll(ALL[2])
     assert story.anomalies() == {"non-monotonic poll"}
 
 
 def test_going_back_with_a_new_assignment_is_allowed(story):
-    reader(story).poll(*ALL).tell("r", "assigned", p=[0]).poll(ALL[1])
+    story.reader().poll(*ALL).tell("r", "assigned", p=[0]).poll(ALL[1])
+    assert not story.anomalies()
+
+
+def test_going_back_with_a_new_assignment_of_another_partition_is_found(story):
+    story.reader().poll(*ALL).reader(p=1).poll(ALL[1])
+    assert story.anomalies() == {"non-monotonic poll"}
+
+
+def test_a_new_assignment_may_skip(story):
+    story.reader("r2").poll(*ALL, client="r2").member().member("m2").poll(*ALL[:2], client="m2")
+    story.poll(ALL[0], client="m1").revoked().assigned().poll(ALL[2], client="m1")
     assert not story.anomalies()
 
 
 def test_a_skipped_record_is_found_between_polls_and_within_one(story):
-    reader(story).poll(ALL[0]).poll(ALL[2]).tell("r", "assigned", p=[0]).poll(*ALL)
+    story.reader().poll(*ALL).reader()
+    story.poll(ALL[0]).poll(ALL[2])
+    assert story.anomalies() == {"skipped poll"}
+    del story.events[-2:]
+    assert not story.anomalies()
+    story.poll(ALL[0], ALL[2])
     assert story.anomalies() == {"skipped poll"}
 
 
 def test_an_offset_that_no_record_has_may_be_skipped(story):
     story.log[0] = [ALL[0], (1, "a.1:1"), (5, "a.1:2")]
     story.events[-1]["o"] = 5
-    reader(story).poll(*story.log[0])
+    story.reader().poll(*story.log[0])
     assert not story.anomalies()
 
 
+def test_an_offset_that_only_another_partition_has_may_be_skipped(story):
+    story.log[0] = [ALL[0], (1, "a.1:1"), (3, "a.1:2")]
+    story.events[-1]["o"] = 3
+    for number in range(3, 6):
+        story.sent(number, p=1)
+    story.reader("r0").poll(*story.log[0], client="r0")
+    assert "skipped poll" not in story.anomalies()
+
+
 def test_a_record_that_was_read_and_is_gone_is_found(story):
-    reader(story).poll(*ALL, (3, "a.1:3"))
+    story.reader().poll(*ALL, (3, "a.1:3"))
     assert story.anomalies() == {"read and gone"}
 
 
+def test_a_record_that_was_read_and_is_only_in_another_partition_is_gone(story):
+    story.sent(3, p=1).reader().poll(*ALL).member(p=1).poll((0, "a.1:3"), (1, "a.1:4"), client="m1", p=1)
+    assert "read and gone" in story.anomalies()
+
+
 def test_a_tail_that_a_reader_never_saw_is_found(story):
-    reader(story).poll(*ALL[:2])
+    story.reader().poll(*ALL[:2])
+    assert story.anomalies() == {"unseen"}
+
+
+def test_a_partition_that_a_reader_never_saw_is_found(story):
+    story.sent(3, p=1).sent(4, p=1).sent(5, p=1).reader().reader(p=1).poll(*ALL)
+    assert story.anomalies() == {"unseen"}
+
+
+def test_an_empty_partition_need_not_be_seen(story):
+    story.log[1] = []
+    story.reader().poll(*ALL)
+    assert not story.anomalies()
+
+
+def test_what_one_reader_saw_does_not_count_for_another(story):
+    story.reader().poll(*ALL).reader("r2").poll(*ALL[:2], client="r2")
+    assert story.anomalies() == {"unseen"}
+
+
+def test_what_one_group_saw_does_not_count_for_another(story):
+    story.member().poll(*ALL, client="m1").member("n1", group="h").poll(*ALL[:2], client="n1")
     assert story.anomalies() == {"unseen"}
 
 
 def test_what_one_member_saw_counts_for_its_group(story):
-    member(member(story), "m2").poll(*ALL[:2], client="m1").poll(ALL[2], client="m2")
+    story.member().member("m2").poll(*ALL[:2], client="m1").poll(ALL[2], client="m2")
     assert not story.anomalies()
     story.events.pop()
     assert story.anomalies() == {"unseen"}
 
 
-def test_a_committed_offset_that_goes_back_is_found(story):
-    member(story).poll(*ALL, client="m1")
-    commit(story, 3).tell("o", "offsets", group="g", since=99.0, at={"0": 2})
-    assert story.anomalies() == {"commit went back"}
-
-
-def test_a_committed_offset_that_is_gone_is_found(story):
-    member(story).poll(*ALL, client="m1")
-    commit(story, 3).tell("o", "offsets", group="g", since=99.0, at={})
-    assert story.anomalies() == {"commit went back"}
-
-
-def test_an_offset_seen_before_the_commit_was_answered_is_right(story):
-    member(story).poll(*ALL, client="m1")
-    commit(story, 3).tell("o", "offsets", group="g", since=0.05, at={})
-    assert not story.anomalies()
-
-
-def test_a_commit_of_unknown_outcome_may_arrive_late(story):
-    member(story).poll(*ALL, client="m1")
-    commit(story, 2, outcome="commit-failed")
-    commit(story, 3).tell("o", "offsets", group="g", since=99.0, at={"0": 2})
-    assert not story.anomalies()
-
-
-def test_a_member_that_begins_below_the_commit_is_found(story):
-    member(story).poll(*ALL, client="m1")
-    commit(story, 3)
-    member(story, "m2").poll(ALL[2], client="m2")
-    assert story.anomalies() == {"began below the commit"}
-
-
-def test_an_answer_with_two_owners_is_found(story):
-    story.tell("o", "owners", group="g", owners={"m1": [0], "m2": [1, 0]})
-    assert story.anomalies() == {"two owners"}
-
-
-def test_an_accepted_commit_of_a_former_owner_is_found(story):
-    member(story).poll(*ALL, client="m1")
-    commit(member(story, "m2"), 3, "m2")
-    commit(story, 3, "m1")
-    assert story.anomalies() == {"two owners"}
-
-
-def test_a_refused_commit_of_a_former_owner_is_right(story):
-    member(story).poll(*ALL, client="m1")
-    commit(member(story, "m2"), 3, "m2")
-    commit(story, 3, "m1", "commit-refused")
-    assert not story.anomalies()
-
-
 def test_each_anomaly_is_found_by_a_test_here():
-    text = open(__file__, encoding="utf-8").read()
+    text = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_checker*.py"))
     assert not [name for name in ANOMALIES if f'"{name}"' not in text]
 
 
@@ -240,3 +330,35 @@ def test_gaps_go_to_the_fault_that_caused_them():
     assert measure.longest_by_fault(history, [(2.1, "kill"), (10.5, "cut")]) == {"none": 1, "kill": 7, "cut": 3}
     assert measure.longest_by_client(history) == {"a": 7}
     assert measure.percentile([3, 1, 2], 0.5) == 2
+
+
+def test_gaps_are_those_of_a_partition():
+    events = [{"t": t, "client": client, "op": "ack", "p": p} for t, client, p in ((1, "a", 0), (2, "a", 1), (4, "b", 0), (5, "a", 1), (7, "a", 0))]
+    history = History(events, {})
+    assert measure.gaps(history) == [(1, 4, 0), (2, 5, 1), (4, 7, 0)]
+    assert measure.longest_by_client(history) == {"a": 6, "b": 0}
+
+
+def test_a_gap_that_is_mostly_before_a_fault_belongs_to_the_fault_before():
+    events = [{"t": t, "client": "a", "op": "ack", "p": 0} for t in (1, 9)]
+    history = History(events, {})
+    assert measure.longest_by_fault(history, [(0.5, "kill"), (5.5, "cut")]) == {"kill": 8}
+    assert measure.longest_by_fault(history, [(0.5, "kill"), (4.5, "cut")]) == {"cut": 8}
+    assert measure.longest_by_fault(history, [(5.5, "cut")]) == {"cut": 8}
+    assert measure.longest_by_fault(history, []) == {"none": 8}
+
+
+def test_percentiles_are_of_values_that_are_there():
+    assert [measure.percentile([4, 3, 2, 1], share) for share in (0, 0.5, 0.75, 1)] == [1, 3, 4, 4]
+    assert measure.percentile([], 0.5) is None
+
+
+def test_a_line_of_a_journal_that_was_cut_off_is_left_out(tmp_path):
+    for name, text in (("a", '{"t": 2}\n{"t": 3}'), ("b", '{"t": 1}\n')):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load_events([tmp_path / "a", tmp_path / "b"]) == [{"t": 2}, {"t": 1}]
+
+
+def test_events_of_all_journals_are_in_the_order_of_their_time():
+    history = History([{"t": 2, "op": "a"}, {"t": 1, "op": "b"}, {"t": 3, "op": "c"}], {})
+    assert [event["t"] for event in history.of("a", "b")] == [1, 2]
