@@ -108,8 +108,8 @@ impl Log {
             segment.created_ms = now;
         }
         log.log_start_offset = recovery.log_start_offset.max(log.segments[0].base_offset);
-        let epochs_known = log.load_epochs()?;
-        let report = log.recover(recovery, epochs_known)?;
+        log.load_epochs()?;
+        let report = log.recover(recovery)?;
         if log.log_end_offset < log.log_start_offset {
             let start = log.log_start_offset;
             log.truncate_fully_and_start_at(start, now).map_err(open_error)?;
@@ -234,20 +234,17 @@ impl Log {
         Ok(())
     }
 
-    /// Reads the leader epochs; false if they are not known and must be taken from the batches.
-    fn load_epochs(&mut self) -> Result<bool, DiskError> {
+    /// Reads the leader epochs; what is missing is taken from the batches later.
+    fn load_epochs(&mut self) -> Result<(), DiskError> {
         let path = self.dir.join(names::LEADER_EPOCH_CHECKPOINT);
-        let Some(text) = read_text(&**self.log_dir.disk(), &path)? else { return Ok(false) };
+        let Some(text) = read_text(&**self.log_dir.disk(), &path)? else { return Ok(()) };
         match parse_epochs(&text) {
-            Ok(entries) => {
-                self.epochs = LeaderEpochCache::from_entries(entries);
-                Ok(true)
-            }
+            Ok(entries) => self.epochs = LeaderEpochCache::from_entries(entries),
             Err(reason) => {
                 tracing::warn!(path = %path.display(), reason, "taking the leader epochs from the batches");
-                Ok(false)
             }
         }
+        Ok(())
     }
 
     /// Reads a partition directory's topic id; `None` if it says none.

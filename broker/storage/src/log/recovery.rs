@@ -11,8 +11,10 @@ use super::open::{open_error, read_error};
 use super::{Log, Recovery, RecoveryReport};
 use crate::batch_scan::{BatchScan, Step, check_crc};
 use crate::disk::{DiskFile, read_full_at};
-use crate::error::{IoContext, OpenError};
+use crate::epoch_cache::LeaderEpochCache;
+use crate::error::{IoContext, OpenError, ReadError};
 use crate::names;
+use crate::segment_lookup::next_batch;
 use ottla_records::{BatchHeader, HEADER_BYTES};
 use ottla_types::Offset;
 use std::io;
@@ -31,26 +33,20 @@ struct Bad {
 
 impl Log {
     /// Finds the log's end, cutting off what is torn, and takes producers and epochs from what is there.
-    pub(super) fn recover(
-        &mut self,
-        known: Recovery,
-        epochs_known: bool,
-    ) -> Result<RecoveryReport, OpenError> {
+    pub(super) fn recover(&mut self, known: Recovery) -> Result<RecoveryReport, OpenError> {
         let mut report = RecoveryReport::default();
         if !known.trust_written {
             self.verify_unsynced(known, &mut report)?;
         }
         self.load_active(known, &mut report)?;
         self.epochs_dirty |= self.epochs.truncate_from_end(self.log_end_offset.max(1));
-        self.epochs_dirty |= self.epochs.truncate_from_start(self.log_start_offset);
         self.recovery_point =
             known.recovery_point.clamp(self.log_start_offset.min(self.log_end_offset), self.log_end_offset);
         self.flushed_offset = self.recovery_point;
         let limit = if known.trust_written { self.log_end_offset } else { self.recovery_point };
         report.walked_bytes = self.load_producers(limit).map_err(read_error)?;
-        if !epochs_known && self.log_end_offset > self.log_start_offset {
-            self.rebuild_epochs()?;
-        }
+        self.find_first_epochs().map_err(read_error)?;
+        self.epochs_dirty |= self.epochs.truncate_from_start(self.log_start_offset);
         if self.epochs_dirty && self.log_end_offset > 0 {
             match self.save_epochs() {
                 // The next batch has them written.
@@ -174,26 +170,34 @@ impl Log {
         Ok(())
     }
 
-    /// Takes all leader epochs from the batches.
-    fn rebuild_epochs(&mut self) -> Result<(), OpenError> {
-        let mut found: Vec<(i32, Offset)> = Vec::new();
-        for index in 0..self.segments.len() {
+    /// Takes the leader epochs of what lies below the first one that is known from the batches: of all, if none is. One may
+    /// begin too late after a crash, where the log's start was raised and that was not noted, or lowered again.
+    fn find_first_epochs(&mut self) -> Result<(), ReadError> {
+        let (start, interval_bytes) = (self.log_start_offset, self.config.index_interval_bytes);
+        let known = self.epochs.entries().to_vec();
+        let unknown = start..known.first().map_or(self.log_end_offset, |first| first.1);
+        let mut found = Vec::new();
+        for index in self.segment_index(start).unwrap_or(0)..self.segments.len() {
             let (place, segment) = self.segment(index);
+            if unknown.is_empty() || segment.base_offset >= unknown.end {
+                break;
+            }
             let path = place.file(segment.base_offset, names::LOG);
-            let file = segment.file(place)?;
-            let mut scan = BatchScan::new(&*file, 0, segment.size_bytes, segment.base_offset);
-            while let Some(batch) = crate::segment_lookup::next_batch(&mut scan, &path).map_err(read_error)? {
-                if found.last().is_none_or(|last| last.0 < batch.header.leader_epoch) {
-                    found.push((batch.header.leader_epoch, batch.header.base_offset));
+            let Some(first) = segment.find(place, start, interval_bytes)? else { continue };
+            let file = segment.file(place).map_err(ReadError::Disk)?;
+            let mut scan = BatchScan::new(&*file, first.position, segment.size_bytes, segment.base_offset);
+            while let Some(batch) = next_batch(&mut scan, &path)? {
+                if batch.header.base_offset >= unknown.end {
+                    break;
                 }
+                found.push((batch.header.leader_epoch.into(), batch.header.base_offset));
             }
         }
-        self.epochs.clear();
-        for (epoch, start_offset) in found {
-            self.epochs.assign(epoch.into(), start_offset);
+        if !found.is_empty() {
+            found.extend(known);
+            self.epochs = LeaderEpochCache::from_entries(found);
+            self.epochs_dirty = true;
         }
-        self.epochs.truncate_from_start(self.log_start_offset);
-        self.epochs_dirty = true;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation.
 
+pub mod life;
 pub mod values;
 
 use ottla_storage::sim_disk::SimDisk;
@@ -13,12 +14,14 @@ pub fn partition() -> TopicPartition {
 }
 
 /// What is started again after each crash.
+#[derive(Clone)]
 pub struct Machine {
     pub disk: SimDisk,
     pub config: Arc<LogConfig>,
     pub now: TimestampMs,
     /// Whether a crash is one of the machine, or of the process only.
     pub loses_power: bool,
+    pub seed: u64,
     dirs: Vec<PathBuf>,
     boots: u32,
 }
@@ -36,7 +39,7 @@ impl Machine {
         disk.set_capacity(capacity);
         disk.create_dir_all(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        Self { disk, config, now, loses_power, dirs: vec!["/data".into()], boots: 0 }
+        Self { disk, config, now, loses_power, seed, dirs: vec!["/data".into()], boots: 0 }
     }
 
     /// The same with a disk for each of the data directories.
@@ -71,6 +74,18 @@ impl Machine {
             dirs.load(1, self.now, &|_, _| Arc::clone(&self.config));
         }
         self.disk.has_stopped()
+    }
+
+    /// Every log has one directory, and nothing is left of those that are gone.
+    #[allow(dead_code, reason = "not every test looks")]
+    pub fn check_directories(&self, dirs: &LogDirs, trace: &str) {
+        dirs.maintain(self.now + 1_000);
+        let names = |dir: &PathBuf| self.disk.list(dir).unwrap().into_iter().map(|entry| entry.name);
+        let all: Vec<String> = self.dirs.iter().flat_map(names).collect();
+        let logs = all.iter().filter(|name| **name == partition().to_string()).count();
+        assert_eq!(logs, dirs.logs().len(), "{trace}: {all:?}");
+        let left = all.iter().any(|name| name.ends_with("-delete") || name.ends_with("-future"));
+        assert!(!left, "{trace}: {all:?}");
     }
 
     pub fn crash(&mut self) {
