@@ -54,6 +54,8 @@ struct Model {
     synced: [usize; 3],
     /// The newest high watermark that was saved, or that saving began for, by life.
     high_watermarks: [Offset; 3],
+    /// The newest whose saving has returned.
+    saved_high_watermarks: [Offset; 3],
 }
 
 struct Run {
@@ -94,7 +96,9 @@ impl Run {
         self.model.high_watermarks[life] = end;
         self.dirs.save_high_watermarks(&BTreeMap::from([(partition(), end)]));
         self.dirs.checkpoint();
-        self.dirs.offline_dirs().is_empty().then_some(())
+        self.dirs.offline_dirs().is_empty().then_some(())?;
+        self.model.saved_high_watermarks[life] = end;
+        Some(())
     }
 
     fn create(&self, id: u128) -> Option<()> {
@@ -166,6 +170,7 @@ fn check(dirs: &LogDirs, model: &Model, machine: bool, trace: &str) {
     if let Some(&life) = lives.first() {
         assert!(life <= model.begun, "{trace}: {found:?}");
         assert_eq!(log.log_start_offset(), if life == 1 { RESTART } else { 0 }, "{trace}");
+        assert_eq!(log.epochs(), [(LeaderEpoch(life as i32), log.log_start_offset())], "{trace}");
         let high_watermark = dirs.high_watermarks().get(&partition()).copied().unwrap_or(0);
         let saved = model.high_watermarks[..=life].iter().copied().max().unwrap_or(0);
         let saved = if life == 2 { model.high_watermarks[2] } else { saved };
@@ -173,6 +178,10 @@ fn check(dirs: &LogDirs, model: &Model, machine: bool, trace: &str) {
             high_watermark <= saved,
             "{trace}: high watermark {high_watermark} of life {life}, {model:?}"
         );
+        if !machine && settled == Some(life) {
+            let least = model.saved_high_watermarks[life];
+            assert!(high_watermark >= least, "{trace}: high watermark {high_watermark}, {least} was saved");
+        }
     }
     if let Some(life) = settled.filter(|life| promised[*life] > 0) {
         assert_eq!(lives.first(), Some(&life), "{trace}: another life of the log, {model:?}");
@@ -236,7 +245,7 @@ fn a_machine_that_dies_while_a_log_begins_or_ends_keeps_what_was_synced() {
 
 #[test]
 fn recovery_that_is_cut_at_any_operation_and_again_loses_nothing_either() {
-    for (seed, loses_power) in [(0, false), (1, true), (2, true)] {
+    for (seed, loses_power) in [(0, false), (1, true), (2, true), (3, false), (4, true)] {
         first_that_runs_through(seed, 5, |at| {
             let cut = |opening| run_with_crashes(seed, at, &[opening, opening / 2], loses_power);
             first_that_runs_through(0, 1, cut) > 0
