@@ -47,6 +47,21 @@ def test_an_accepted_commit_is_no_excuse_for_going_back_to_it_later(story):
     assert story.anomalies() == {"commit went back"}
 
 
+def test_an_answer_that_went_back_is_no_new_floor(story):
+    story.commit(3).offsets({"0": 2}).offsets({"0": 2})
+    assert len(list(groups.commit_went_back(story.history()))) == 2
+
+
+def test_an_offset_that_was_seen_is_no_excuse_for_going_back_to_it(story):
+    story.offsets({"0": 2}).commit(3).offsets({"0": 2})
+    assert story.anomalies() == {"commit went back"}
+
+
+def test_an_accepted_commit_counts_even_if_nobody_saw_it_begin(story):
+    story.ended(3).offsets({"0": 2})
+    assert story.anomalies() == {"commit went back"}
+
+
 def test_an_unknown_commit_of_another_partition_or_group_is_no_excuse(story):
     story.commit(2, outcome="commit-failed", p=1).commit(2, outcome="commit-failed", group="h", client="m9")
     story.commit(3).offsets({"0": 2})
@@ -73,6 +88,12 @@ def test_an_answer_may_be_that_of_a_commit_on_its_way(story):
     story.offsets({"0": 3}).began(2)
     since = story.events[-1]["t"]
     story.ended(2).offsets({"0": 2}, since=since)
+    assert not story.anomalies()
+
+
+def test_an_answer_may_be_that_of_a_commit_that_ended_as_it_was_asked(story):
+    story.offsets({"0": 3}).commit(2)
+    story.offsets({"0": 2}, since=story.events[-1]["t"])
     assert not story.anomalies()
 
 
@@ -133,6 +154,20 @@ def test_a_member_that_begins_below_what_was_only_seen_is_found(story):
     assert story.anomalies() == {"began below the commit"}
 
 
+def test_a_member_that_begins_below_the_commit_of_another_partition_is_found(story):
+    for number in range(5, 8):
+        story.sent(number, p=1)
+    rows = list(story.log[1])
+    story.assigned(p=1).poll(*rows, client="m1", p=1).commit(3, p=1).revoked(p=1)
+    story.member("m2", p=1).poll(client="m2", p=1).poll(*rows[2:], client="m2", p=1)
+    assert story.anomalies() == {"began below the commit"}
+
+
+def test_a_member_is_not_held_to_what_another_had_to_begin_at(story):
+    story.member("m2").poll(*ALL[:2], client="m2").commit(5).assigned().poll(ALL[2], client="m2")
+    assert not story.anomalies()
+
+
 def test_a_refused_commit_is_no_excuse_for_a_member(story):
     story.commit(2, outcome="commit-refused").commit(3).revoked().member("m2").poll(*ALL[2:], client="m2")
     assert story.anomalies() == {"began below the commit"}
@@ -162,6 +197,11 @@ def test_only_the_first_poll_of_an_assignment_is_held_to_the_commit(story):
 
 def test_a_poll_of_a_partition_that_was_revoked_is_not_held_to_the_commit(story):
     story.commit(3).revoked().assigned().revoked().poll(*ALL, client="m1")
+    assert not story.anomalies()
+
+
+def test_a_poll_of_another_partition_that_was_revoked_is_not_held_to_the_commit(story):
+    story.sent(5, p=1).commit(1, p=1).assigned(p=1).revoked(p=1).poll((0, "a.1:5"), client="m1", p=1)
     assert not story.anomalies()
 
 
@@ -197,6 +237,16 @@ def commits_of_former_owners(story):
 def test_an_accepted_commit_of_a_former_owner_is_found(story):
     former_owner(story).commit(3)
     assert story.anomalies() == {"two owners"}
+    assert len(commits_of_former_owners(story)) == 1
+
+
+def test_each_accepted_commit_of_a_former_owner_is_found(story):
+    former_owner(story).commit(3).commit(4)
+    assert len(commits_of_former_owners(story)) == 2
+
+
+def test_a_former_owner_that_got_another_partition_since_is_found(story):
+    former_owner(story.assigned(p=1), p=1).assigned().commit(1, p=1)
     assert len(commits_of_former_owners(story)) == 1
 
 
@@ -266,8 +316,25 @@ def test_a_commit_that_began_before_the_other_had_the_partition_proves_nothing(s
     assert not story.anomalies()
 
 
+def test_a_commit_that_began_as_the_other_got_the_partition_proves_nothing(story):
+    story.assigned(p=1).member("m2").began(1, p=1)
+    story.events[-1]["t"] = story.events[-2]["t"]
+    story.ended(1, p=1).assigned("m2", p=2).commit(1, "m2", p=2)
+    assert not story.anomalies()
+
+
 def test_a_commit_after_the_partition_was_given_up_proves_nothing(story):
     story.assigned(p=1).revoked().member("m2").commit(1, "m2").commit(1, p=1)
+    assert not story.anomalies()
+
+
+def test_a_commit_after_another_partition_was_given_up_proves_nothing(story):
+    story.assigned(p=1).revoked(p=1).member("m2", p=1).commit(1, "m2", p=1).commit(1)
+    assert not story.anomalies()
+
+
+def test_a_revocation_of_what_was_never_assigned_is_nothing(story):
+    story.revoked("m2").revoked(p=1)
     assert not story.anomalies()
 
 

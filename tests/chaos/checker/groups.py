@@ -29,7 +29,7 @@ def began_below_the_commit(history):
             first, floor = event["r"][0][0], commits.surely(key, since)
             if first < floor and not commits.maybe(key, first, since, event["t"]):
                 yield f"{client} of {key[0]} began {event['p']} at {first}; {floor} was committed"
-        elif group:
+        else:
             for partition in event["p"]:
                 waiting.pop((client, partition), None)
                 if event["op"] == "assigned":
@@ -61,8 +61,8 @@ def _commits_of_former_owners(history):
             began[client] = {p: (newest.get((group, p)), since.get((client, p), 0)) for p in offsets_of(event)}
         else:
             for partition in offsets_of(event):
-                latest, own = began.get(client, {}).get(partition, (None, since.get((client, partition), 0)))
-                if latest and latest[0] > own and latest[1] != client:
+                latest, own = began.get(client, {}).get(partition, (None, 0))
+                if latest and latest[0] > own:
                     yield f"{group}: a commit of {partition} by {client}, owner since {own:.3f}, was accepted after one of {latest[1]}, owner since {latest[0]:.3f}"
                 newest[group, partition] = max(newest.get((group, partition), (0, "")), (own, client))
 
@@ -91,10 +91,10 @@ def _owners_at_once(history):
         client, group = event["client"], event.get("group")
         if event["op"] == "commit":
             began[client] = event["t"]
-        elif event["op"] == "assigned" and group:
+        elif event["op"] == "assigned":
             for partition in event["p"]:
                 tenures[group, partition][client] = _Tenure(event["t"])
-        elif event["op"] == "revoked" and group:
+        elif event["op"] == "revoked":
             for partition in event["p"]:
                 if client in tenures[group, partition]:
                     tenures[group, partition][client].is_over = True
