@@ -4,7 +4,7 @@ from checker import History, measure
 from checker.history import Writer, load_events
 
 
-def test_the_batch_of_an_offset_is_the_last_that_begins_at_or_below_it(story):
+def test_the_batch_of_an_offset_is_the_last_that_begins_at_or_below_it():
     first, second = Writer(1, 7, 0, 0, 1), Writer(3, 7, 1, 0, 2)
     history = History([], {}, {0: [first, second]})
     assert [history.writer(0, offset) for offset in range(5)] == [None, first, first, second, second]
