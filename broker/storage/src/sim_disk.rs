@@ -34,6 +34,12 @@ impl SimDisk {
         Self { state: Arc::new(Mutex::new(State::new(seed))) }
     }
 
+    /// Another disk with the same content and the same accidents to come.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.state.lock().clone())) }
+    }
+
     /// Makes the directory `root`, durably, with a file system of its own in it: what a crash keeps of it has nothing to do
     /// with what it keeps elsewhere, and nothing can be renamed from one to the other. Not within another one.
     pub fn mount(&self, root: &Path) {

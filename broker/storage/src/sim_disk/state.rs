@@ -64,7 +64,7 @@ impl Change {
 }
 
 /// A file's content.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Content {
     live: Vec<u8>,
     synced: Vec<u8>,
@@ -142,7 +142,7 @@ impl Content {
 }
 
 /// A small generator (SplitMix64): the same seed makes the same accidents.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
 
 impl Chance {
@@ -155,7 +155,7 @@ impl Chance {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) live: BTreeMap<PathBuf, Node>,
     /// The directories as of the last change that is on disk for sure.

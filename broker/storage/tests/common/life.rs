@@ -1,5 +1,4 @@
 //! The life of a log until the disk stops, and what must be found afterwards.
-#![allow(dead_code, reason = "not every test uses all of it")]
 
 use super::values::{Model, batch, check, content};
 use super::{Machine, partition};

@@ -1,4 +1,5 @@
 //! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation.
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 pub mod life;
 pub mod values;
@@ -43,7 +44,6 @@ impl Machine {
     }
 
     /// The same with a disk for each of the data directories.
-    #[allow(dead_code, reason = "not every test moves logs")]
     pub fn with_disks(mut self, roots: &[&str]) -> Self {
         roots.iter().for_each(|root| self.disk.mount(Path::new(root)));
         self.dirs = roots.iter().map(PathBuf::from).collect();
@@ -76,8 +76,12 @@ impl Machine {
         self.disk.has_stopped()
     }
 
+    /// The same machine with a disk of its own.
+    pub fn copy(&self) -> Self {
+        Self { disk: self.disk.copy(), ..self.clone() }
+    }
+
     /// Every log has one directory, and nothing is left of those that are gone.
-    #[allow(dead_code, reason = "not every test looks")]
     pub fn check_directories(&self, dirs: &LogDirs, trace: &str) {
         dirs.maintain(self.now + 1_000);
         let names = |dir: &PathBuf| self.disk.list(dir).unwrap().into_iter().map(|entry| entry.name);
@@ -99,6 +103,6 @@ impl Machine {
 }
 
 /// The first of the operations `from`, `from + step` and so on at which nothing is stopped any more.
-pub fn first_that_runs_through(from: u64, step: usize, stops: impl Fn(u64) -> bool) -> u64 {
+pub fn first_that_runs_through(from: u64, step: usize, mut stops: impl FnMut(u64) -> bool) -> u64 {
     (from..).step_by(step).find(|at| !stops(*at)).unwrap()
 }

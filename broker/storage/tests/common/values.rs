@@ -1,5 +1,4 @@
 //! Batches that are told apart by their values, and what a log must hold of them.
-#![allow(dead_code, reason = "not every test uses all of it")]
 
 use bytes::Bytes;
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};

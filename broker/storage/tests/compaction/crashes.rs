@@ -4,9 +4,10 @@ use crate::common::{Machine, first_that_runs_through, partition};
 use crate::harness::*;
 use ottla_records::Compression;
 use ottla_storage::compaction::{CleanOptions, clean};
-use ottla_storage::{LogConfig, LogDirs, LogHandle};
+use ottla_storage::{Disk, LogConfig, LogDirs, LogHandle};
 use ottla_types::{LeaderEpoch, Offset, TopicId, Uuid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 fn small_config() -> Arc<LogConfig> {
@@ -40,7 +41,12 @@ struct Run {
     model: Model,
     epoch: i32,
     random: u64,
+    /// Passes that put one segment in the place of several.
+    merges: usize,
 }
+
+/// What is written has nothing to do with what the disk loses.
+const WORKLOAD: u64 = 3;
 
 impl Run {
     fn log(&self) -> Option<LogHandle> {
@@ -98,7 +104,9 @@ impl Run {
         for _ in 0..3 {
             let standing = log.lock().standing(options.high_watermark, NOW).ok()?;
             self.model.untouched_from = self.model.untouched_from.max(standing.end_offset as usize);
-            clean(&log, &options, &|_| true).ok()?;
+            let report = clean(&log, &options, &|_| true).ok()?;
+            let merged = report.is_some_and(|report| report.segments_before > report.segments_after);
+            self.merges += usize::from(merged);
         }
         Some(())
     }
@@ -137,7 +145,7 @@ impl Run {
         self.clean()?;
         self.dirs.maintain(NOW);
         self.dirs.shutdown(1);
-        None
+        Some(())
     }
 }
 
@@ -148,6 +156,8 @@ fn check(dirs: &LogDirs, model: &Model, promised: usize, trace: &str) -> usize {
         return 0;
     };
     let end = log.lock().log_end_offset() as usize;
+    let standing = log.lock().standing(end as Offset, NOW).unwrap();
+    assert!(standing.first_dirty_offset as usize <= end, "{trace}: clean up to more than {end}");
     assert!(end >= promised, "{trace}: ends at {end}, {promised} promised");
     assert!(end <= model.records.len(), "{trace}: {end} is more than was written");
     let found = content(&log);
@@ -171,30 +181,67 @@ fn check(dirs: &LogDirs, model: &Model, promised: usize, trace: &str) -> usize {
     end
 }
 
-fn run_with_crash(seed: u64, at: u64, loses_power: bool) -> bool {
+/// The machine after the crash at operation `at`, what must be found, and whether the disk stopped.
+fn crashed(seed: u64, at: u64, loses_power: bool) -> (Machine, Model, bool) {
     // Enough room for copies.
     let mut machine = Machine::new(seed, 24 << 20, small_config(), NOW, loses_power);
-    let mut run = Run { dirs: machine.start(), model: Model::default(), epoch: 0, random: seed };
+    let dirs = machine.start();
+    let mut run = Run { dirs, model: Model::default(), epoch: 0, random: WORKLOAD, merges: 0 };
     machine.disk.crash_at(at);
-    run.live();
+    let lived = run.live().is_some();
     let stopped = machine.disk.has_stopped();
+    assert!(stopped || (lived && run.merges > 0), "{} merges", run.merges);
     let Run { dirs, model, .. } = run;
     drop(dirs);
-    let trace = format!("seed {seed}, operation {at}, machine {loses_power}");
-    let promised = if loses_power { model.synced } else { model.acked.min(model.shortest) };
     machine.crash();
-    // Opening may be cut short too.
-    for step in [0, 1, 2, 4, 7, 12] {
-        machine.open_until_crash(step + at % 3);
-        machine.crash();
-    }
+    (machine, model, stopped)
+}
+
+/// What is found twice, and the log's end.
+fn check_twice(machine: &Machine, model: &Model, trace: &str) -> (LogDirs, usize) {
+    let promised = if machine.loses_power { model.synced } else { model.acked.min(model.shortest) };
     let dirs = machine.start();
-    let end = check(&dirs, &model, promised, &trace);
+    let end = check(&dirs, model, promised, trace);
     drop(dirs);
     machine.disk.crash_process();
     let dirs = machine.start();
-    assert_eq!(check(&dirs, &model, promised, &trace), end, "{trace}: opening again finds something else");
+    assert_eq!(check(&dirs, model, promised, trace), end, "{trace}: opening again finds something else");
+    (dirs, end)
+}
+
+fn run_with_crash(seed: u64, at: u64, loses_power: bool) -> bool {
+    let (mut machine, model, stopped) = crashed(seed, at, loses_power);
+    let trace = format!("seed {seed}, operation {at}, machine {loses_power}");
+    // Opening may be cut short too.
+    for step in [0, 4, 9] {
+        machine.open_until_crash(step + at % 5);
+        machine.crash();
+    }
+    let (dirs, end) = check_twice(&machine, &model, &trace);
     go_on(dirs, model, end, &trace);
+    stopped
+}
+
+/// Cuts the opening at every operation, and the one after it, if a swap had begun, in every twelfth such state of the disk.
+/// True if the life was cut.
+fn run_with_cut_swap(at: u64, loses_power: bool, swaps: &mut usize) -> bool {
+    let (machine, model, stopped) = crashed(at, at, loses_power);
+    let entries = machine.disk.list(&Path::new("/data").join(partition().to_string())).unwrap_or_default();
+    let has_swap = entries.iter().any(|entry| entry.name.ends_with(".swap"));
+    if has_swap {
+        *swaps += 1;
+    }
+    if has_swap && *swaps % 12 == 1 {
+        first_that_runs_through(0, 1, |opening| {
+            let mut again = machine.copy();
+            let mut cut = again.open_until_crash(opening);
+            again.crash();
+            cut &= again.open_until_crash(opening / 2);
+            again.crash();
+            check_twice(&again, &model, &format!("operation {at}, opening {opening}, machine {loses_power}"));
+            cut
+        });
+    }
     stopped
 }
 
@@ -203,14 +250,19 @@ fn go_on(dirs: LogDirs, mut model: Model, end: usize, trace: &str) {
     model.records.truncate(end);
     (model.acked, model.committed, model.shortest) = (end, end, end);
     model.untouched_from = model.untouched_from.min(end);
-    let mut run = Run { dirs, model, epoch: 9, random: 99 };
+    let mut run = Run { dirs, model, epoch: 9, random: 99, merges: 0 };
     run.dirs.create(&partition(), TopicId(Uuid::from_u128(1)), None, small_config(), NOW).unwrap();
     run.append(15).unwrap_or_else(|| panic!("{trace}: cannot append after the crash"));
     run.commit();
+    let log = run.log().unwrap();
+    log.lock().roll(NOW).unwrap();
     run.clean().unwrap_or_else(|| panic!("{trace}: cannot clean after the crash"));
     let end = run.model.acked;
     check(&run.dirs, &run.model, end, trace);
-    let log = run.log().unwrap();
+    // Whatever was noted as clean was.
+    let found = content(&log);
+    let keys: BTreeSet<&String> = found.iter().map(|record| &record.1).collect();
+    assert_eq!(keys.len(), found.len(), "{trace}: a key is there twice: {found:?}");
     assert_eq!(log.lock().standing(end as Offset, NOW).unwrap().dirty_bytes, 0, "{trace}");
 }
 
@@ -222,8 +274,15 @@ fn a_process_that_dies_at_any_operation_loses_no_latest_record() {
 
 #[test]
 fn a_machine_that_dies_at_any_operation_loses_no_latest_record_that_was_synced() {
-    // Every second operation each, and so every one with another fate of what was not synced.
-    for seed in 0..2 {
-        first_that_runs_through(seed, 2, |at| run_with_crash(seed, at, true));
+    // Each with another fate of what was not synced.
+    first_that_runs_through(0, 1, |at| run_with_crash(at, at, true));
+}
+
+#[test]
+fn a_swap_that_is_ended_by_the_next_opening_may_be_cut_there_and_again() {
+    for loses_power in [false, true] {
+        let mut swaps = 0;
+        first_that_runs_through(0, 1, |at| run_with_cut_swap(at, loses_power, &mut swaps));
+        assert!(swaps > 50, "only {swaps} swaps");
     }
 }
