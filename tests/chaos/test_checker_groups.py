@@ -240,8 +240,9 @@ def test_an_accepted_commit_of_a_former_owner_is_found(story):
     assert len(commits_of_former_owners(story)) == 1
 
 
-def test_each_accepted_commit_of_a_former_owner_is_found(story):
-    former_owner(story).commit(3).commit(4)
+@pytest.mark.parametrize("partition", [0, 1])
+def test_each_accepted_commit_of_a_former_owner_is_found(story, partition):
+    former_owner(story.assigned(p=partition), p=partition).commit(3, p=partition).commit(4, p=partition)
     assert len(commits_of_former_owners(story)) == 2
 
 
