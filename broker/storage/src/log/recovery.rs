@@ -12,7 +12,7 @@ use super::{Log, Recovery, RecoveryReport};
 use crate::batch_scan::{BatchScan, Step, check_crc};
 use crate::disk::{DiskFile, read_full_at};
 use crate::epoch_cache::LeaderEpochCache;
-use crate::error::{IoContext, OpenError, ReadError};
+use crate::error::{DiskError, IoContext, OpenError, ReadError};
 use crate::names;
 use crate::segment_lookup::next_batch;
 use ottla_records::{BatchHeader, HEADER_BYTES};
@@ -44,6 +44,7 @@ impl Log {
             known.recovery_point.clamp(self.log_start_offset.min(self.log_end_offset), self.log_end_offset);
         self.flushed_offset = self.recovery_point;
         let limit = if known.trust_written { self.log_end_offset } else { self.recovery_point };
+        self.cut_aborted(limit)?;
         report.walked_bytes = self.load_producers(limit).map_err(read_error)?;
         self.find_first_epochs().map_err(read_error)?;
         self.epochs_dirty |= self.epochs.truncate_from_start(self.log_start_offset);
@@ -167,6 +168,30 @@ impl Log {
         );
         report.truncated_bytes += cut_bytes;
         report.reason = Some(bad.reason);
+        Ok(())
+    }
+
+    /// Drops what the indexes of aborted transactions say of `limit` and behind: the marker may not be there, or the entry may
+    /// not have reached the disk. What is there is entered again with the producers' state.
+    fn cut_aborted(&mut self, limit: Offset) -> Result<(), DiskError> {
+        for index in self.segment_index(limit).unwrap_or(0)..self.segments.len() {
+            if !self.segments[index].aborted.exists() {
+                continue;
+            }
+            let (place, segment) = self.segment(index);
+            let mut next_offset = segment.base_offset;
+            segment.with_aborted(place, |aborted, at| {
+                let known = aborted.all(at)?;
+                let keep = known.iter().take_while(|entry| {
+                    // One that was lost is all zeros; a marker follows what it ends.
+                    let is_whole = entry.first_offset < entry.last_offset && entry.last_offset >= next_offset;
+                    next_offset = entry.last_offset + 1;
+                    is_whole && entry.last_offset < limit
+                });
+                let keep = keep.count();
+                if keep < known.len() { aborted.truncate(at, keep) } else { Ok(()) }
+            })?;
+        }
         Ok(())
     }
 
