@@ -207,7 +207,9 @@ impl LogDir {
 pub(super) fn set_reserve(disk: &dyn Disk, dir: &Path) -> bool {
     let path = dir.join(names::RESERVE);
     let Ok((free_bytes, _)) = disk.space_bytes(dir) else { return true };
-    if !disk.exists(&path) && free_bytes > 4 * RESERVE_BYTES {
+    // A crash may have left the file without its room.
+    let is_set = disk.open(&path).and_then(|file| file.len()).is_ok_and(|len| len >= RESERVE_BYTES);
+    if !is_set && free_bytes > 4 * RESERVE_BYTES {
         let made = disk.create(&path).and_then(|file| file.allocate(RESERVE_BYTES));
         if made.is_err() {
             let _ = disk.remove_file(&path);

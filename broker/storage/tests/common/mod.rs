@@ -23,7 +23,8 @@ pub struct Machine {
     /// Whether a crash is one of the machine, or of the process only.
     pub loses_power: bool,
     pub seed: u64,
-    dirs: Vec<PathBuf>,
+    pub dirs: Vec<PathBuf>,
+    pub cluster_id: Option<String>,
     boots: u32,
 }
 
@@ -40,7 +41,16 @@ impl Machine {
         disk.set_capacity(capacity);
         disk.create_dir_all(Path::new("/data")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        Self { disk, config, now, loses_power, seed, dirs: vec!["/data".into()], boots: 0 }
+        Self {
+            disk,
+            config,
+            now,
+            loses_power,
+            seed,
+            dirs: vec!["/data".into()],
+            cluster_id: Some("c".to_owned()),
+            boots: 0,
+        }
     }
 
     /// The same with a disk for each of the data directories.
@@ -54,7 +64,7 @@ impl Machine {
         DirsOptions {
             dirs: self.dirs.clone(),
             node_id: BrokerId(1),
-            cluster_id: Some("c".to_owned()),
+            cluster_id: self.cluster_id.clone(),
             boot_id: self.boots.to_string(),
         }
     }
