@@ -85,7 +85,7 @@ impl Content {
 
     fn set_len(&mut self, len: usize) {
         self.note_dirty(self.live.len().min(len)..len);
-        self.live.resize(len, 0);
+        resize(&mut self.live, len);
     }
 
     fn write(&mut self, bytes: &[u8], position: usize) {
@@ -106,7 +106,7 @@ impl Content {
     }
 
     pub(super) fn sync(&mut self) {
-        self.synced.resize(self.live.len(), 0);
+        resize(&mut self.synced, self.live.len());
         let end = self.dirty.end.min(self.live.len());
         let start = self.dirty.start.min(end);
         self.synced[start..end].copy_from_slice(&self.live[start..end]);
@@ -128,7 +128,7 @@ impl Content {
             }
         };
         let mut content = self.synced.clone();
-        content.resize(len, 0);
+        resize(&mut content, len);
         for start in (0..len).step_by(SECTOR_BYTES as usize) {
             let end = (start + SECTOR_BYTES as usize).min(len).min(self.live.len());
             if start < end && chance.below(2) == 0 {
@@ -139,6 +139,13 @@ impl Content {
         self.synced = content;
         self.dirty = 0..0;
     }
+}
+
+/// Cuts, or extends by zeros. Copied: builds for tests would write them one by one.
+fn resize(bytes: &mut Vec<u8>, len: usize) {
+    let missing = vec![0; len.saturating_sub(bytes.len())];
+    bytes.truncate(len);
+    bytes.extend_from_slice(&missing);
 }
 
 /// A small generator (SplitMix64): the same seed makes the same accidents.
