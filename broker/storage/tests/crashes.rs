@@ -32,8 +32,7 @@ fn live(life: &mut Life) -> Option<()> {
     life.truncate(40)?;
     life.append(30)?;
     life.delete_records(67)?;
-    life.retain(NOW)?;
-    life.retain(NOW + 100)?;
+    life.let_go(NOW, NOW + 100)?;
     life.checkpoint()?;
     life.append(5)?;
     life.log()?.lock().roll(NOW).ok()?;

@@ -2,7 +2,8 @@
 
 use super::values::{Model, batch, check, content};
 use super::{Machine, partition};
-use ottla_storage::{LogConfig, LogDirs, LogHandle};
+use ottla_storage::sim_disk::SimDisk;
+use ottla_storage::{Disk, LogConfig, LogDirs, LogHandle};
 use ottla_types::{LeaderEpoch, Offset, TimestampMs, TopicId, Uuid};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ pub struct Life {
     pub dirs: LogDirs,
     pub model: Model,
     pub loses_power: bool,
+    disk: SimDisk,
     now: TimestampMs,
     value: u8,
     epoch: i32,
@@ -19,7 +21,8 @@ pub struct Life {
 impl Life {
     fn new(machine: &Machine) -> Self {
         let (dirs, model) = (machine.start(), Model::default());
-        Self { dirs, model, loses_power: machine.loses_power, now: machine.now, value: 0, epoch: 0 }
+        let (disk, now) = (machine.disk.clone(), machine.now);
+        Self { dirs, model, loses_power: machine.loses_power, disk, now, value: 0, epoch: 0 }
     }
 
     pub fn log(&self) -> Option<LogHandle> {
@@ -83,6 +86,25 @@ impl Life {
         log.apply_retention(end, now).ok()?;
         self.model.start = before.max(log.log_start_offset() as usize);
         Some(())
+    }
+
+    /// Segments go now, and their files at `later`.
+    pub fn let_go(&mut self, now: TimestampMs, later: TimestampMs) -> Option<()> {
+        self.retain(now)?;
+        let files = self.deleted_files()?;
+        assert!(!files.is_empty(), "nothing went");
+        self.append(3)?;
+        self.retain(later)?;
+        // Files are removed without a word where the disk refuses.
+        let left = self.deleted_files()?;
+        assert!(files.iter().all(|file| !left.contains(file)), "{files:?} of {left:?}");
+        Some(())
+    }
+
+    fn deleted_files(&self) -> Option<Vec<String>> {
+        let dir = self.log()?.lock().dir().to_owned();
+        let names = self.disk.list(&dir).ok()?.into_iter().map(|entry| entry.name);
+        Some(names.filter(|name| name.ends_with(".deleted")).collect())
     }
 }
 
