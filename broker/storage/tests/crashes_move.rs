@@ -5,6 +5,7 @@
 mod common;
 
 use common::life::{Life, run_with_crash};
+use common::values::check;
 use common::{Machine, first_that_runs_through, partition};
 use ottla_storage::{Copied, LogConfig};
 use std::path::Path;
@@ -87,4 +88,28 @@ fn a_machine_that_dies_while_a_log_moves_keeps_what_was_synced() {
     for seed in 0..4 {
         first_that_runs_through(0, 1, |at| run(seed, at, true));
     }
+}
+
+#[test]
+fn a_copy_whose_name_may_not_be_on_disk_does_not_take_the_logs_place() {
+    let machine = Machine::new(0, 16 << 20, config(), NOW, false).with_disks(&["/a", "/b"]);
+    let mut life = Life::new(&machine);
+    life.create(&config()).unwrap();
+    life.append(5).unwrap();
+    begin_move(&life, "/b").unwrap();
+    finish_move(&life).unwrap();
+    // Of two logs the first directory's would be kept.
+    begin_move(&life, "/a").unwrap();
+    while copy_step(&life) != Some(Copied::CaughtUp) {}
+    life.dirs.sync_move(&partition()).unwrap();
+    machine.disk.fail_syncs(true);
+    assert!(life.dirs.finish_move(&partition(), NOW).is_err());
+    machine.disk.fail_syncs(false);
+    // The old one is written to, and nobody may take the copy for it.
+    life.append(3).unwrap();
+    drop(life.dirs);
+    machine.disk.crash_process();
+    let dirs = machine.start();
+    assert_eq!(check(&dirs, &life.model, 16, "after the failure"), Some(16));
+    machine.check_directories(&dirs, "after the failure");
 }

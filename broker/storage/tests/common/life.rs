@@ -19,7 +19,7 @@ pub struct Life {
 }
 
 impl Life {
-    fn new(machine: &Machine) -> Self {
+    pub fn new(machine: &Machine) -> Self {
         let (dirs, model) = (machine.start(), Model::default());
         let (disk, now) = (machine.disk.clone(), machine.now);
         Self { dirs, model, loses_power: machine.loses_power, disk, now, value: 0, epoch: 0 }
