@@ -142,12 +142,8 @@ async fn run(options: LinkOptions, mut queue: mpsc::Receiver<Outgoing>, state: A
 
 async fn connect(options: &LinkOptions) -> Option<TcpStream> {
     let address = options.book.address(options.peer)?;
-    match tokio::time::timeout(
-        CONNECT_TIMEOUT,
-        options.reached.connect(options.peer, &address, &options.hello),
-    )
-    .await
-    {
+    let connecting = options.reached.connect(options.peer, &address, &options.hello);
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let _ = ottla_client::notice_silence(&stream, SILENCE_TIMEOUT);

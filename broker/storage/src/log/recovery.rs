@@ -16,7 +16,7 @@ use crate::error::{DiskError, IoContext, OpenError, ReadError};
 use crate::names;
 use crate::segment_lookup::next_batch;
 use ottla_records::{BatchHeader, HEADER_BYTES};
-use ottla_types::Offset;
+use ottla_types::{LeaderEpoch, Offset};
 use std::io;
 
 const SECTOR_BYTES: u64 = 512;
@@ -199,12 +199,14 @@ impl Log {
     /// begin too late after a crash, where the log's start was raised and that was not noted, or lowered again.
     fn find_first_epochs(&mut self) -> Result<(), ReadError> {
         let (start, interval_bytes) = (self.log_start_offset, self.config.index_interval_bytes);
-        let known = self.epochs.entries().to_vec();
-        let unknown = start..known.first().map_or(self.log_end_offset, |first| first.1);
+        let unknown = start..self.epochs.entries().first().map_or(self.log_end_offset, |first| first.1);
+        if unknown.is_empty() {
+            return Ok(());
+        }
         let mut found = Vec::new();
         for index in self.segment_index(start).unwrap_or(0)..self.segments.len() {
             let (place, segment) = self.segment(index);
-            if unknown.is_empty() || segment.base_offset >= unknown.end {
+            if segment.base_offset >= unknown.end {
                 break;
             }
             let path = place.file(segment.base_offset, names::LOG);
@@ -215,11 +217,14 @@ impl Log {
                 if batch.header.base_offset >= unknown.end {
                     break;
                 }
-                found.push((batch.header.leader_epoch.into(), batch.header.base_offset));
+                let epoch = LeaderEpoch(batch.header.leader_epoch);
+                if found.last().is_none_or(|(last, _)| *last < epoch) {
+                    found.push((epoch, batch.header.base_offset));
+                }
             }
         }
         if !found.is_empty() {
-            found.extend(known);
+            found.extend_from_slice(self.epochs.entries());
             self.epochs = LeaderEpochCache::from_entries(found);
             self.epochs_dirty = true;
         }
