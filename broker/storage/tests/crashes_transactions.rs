@@ -5,8 +5,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Machine, first_that_runs_through, partition};
-use ottla_records::control::{ControlRecord, Marker, MarkerOptions, marker_batch, parse};
+use common::{Machine, first_that_runs_through, marker, partition};
+use ottla_records::control::{ControlRecord, Marker, parse};
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
 use ottla_storage::{Log, LogConfig, LogDirs, LogHandle};
 use ottla_types::{LeaderEpoch, Offset, TopicId, Uuid};
@@ -35,7 +35,7 @@ impl Event {
     }
 
     fn batch(self) -> RecordBatch {
-        let bytes = match self {
+        match self {
             Self::Data(producer, sequence) => {
                 let options = BuilderOptions {
                     producer: Some((producer, 0, sequence)),
@@ -46,21 +46,10 @@ impl Event {
                 for _ in 0..RECORDS {
                     builder.append(NOW, None, Some(&[7; 30]), &[]).unwrap();
                 }
-                builder.build()
+                RecordBatch::new(&builder.build()).unwrap()
             }
-            Self::End(producer_id, marker) => {
-                let options = MarkerOptions {
-                    base_offset: 0,
-                    leader_epoch: 0,
-                    timestamp: NOW,
-                    producer_id,
-                    producer_epoch: 0,
-                    coordinator_epoch: 1,
-                };
-                marker_batch(marker, &options).unwrap()
-            }
-        };
-        RecordBatch::new(&bytes).unwrap()
+            Self::End(producer, ending) => marker(producer, ending, NOW),
+        }
     }
 
     fn read(batch: &RecordBatch) -> Self {

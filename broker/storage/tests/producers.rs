@@ -1,7 +1,9 @@
 //! Idempotent and transactional producers over restarts of their log.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use ottla_records::control::{Marker, MarkerOptions, marker_batch};
+mod common;
+
+use ottla_records::control::Marker;
 use ottla_records::{BuilderOptions, RecordBatch, RecordBatchBuilder};
 use ottla_storage::{AppendError, FsDisk, Log, LogConfig, Recovery};
 use ottla_types::{ErrorCode, LeaderEpoch, ProducerId};
@@ -41,15 +43,7 @@ fn batch(producer_id: i64, epoch: i16, sequence: i32, transactional: bool) -> Re
 }
 
 fn marker(producer_id: i64, marker: Marker) -> RecordBatch {
-    let options = MarkerOptions {
-        base_offset: 0,
-        leader_epoch: 0,
-        timestamp: NOW,
-        producer_id,
-        producer_epoch: 0,
-        coordinator_epoch: 1,
-    };
-    RecordBatch::new(&marker_batch(marker, &options).unwrap()).unwrap()
+    common::marker(producer_id, marker, NOW)
 }
 
 fn append(log: &mut Log, batch: RecordBatch) -> Result<(i64, bool), AppendError> {

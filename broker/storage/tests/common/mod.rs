@@ -1,14 +1,30 @@
-//! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation.
+//! A data directory with one log on a simulated disk that crashes, for the tests that stop it at every operation, and what
+//! other tests share with them.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 pub mod life;
 pub mod values;
 
+use ottla_records::RecordBatch;
+use ottla_records::control::{Marker, MarkerOptions, marker_batch};
 use ottla_storage::sim_disk::SimDisk;
 use ottla_storage::{DirsOptions, Disk, LogConfig, LogDirs};
 use ottla_types::{BrokerId, TimestampMs, TopicPartition};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The batch that ends a producer's transaction.
+pub fn marker(producer_id: i64, marker: Marker, timestamp: TimestampMs) -> RecordBatch {
+    let options = MarkerOptions {
+        base_offset: 0,
+        leader_epoch: 0,
+        timestamp,
+        producer_id,
+        producer_epoch: 0,
+        coordinator_epoch: 1,
+    };
+    RecordBatch::new(&marker_batch(marker, &options).unwrap()).unwrap()
+}
 
 pub fn partition() -> TopicPartition {
     TopicPartition::new("t", 0)

@@ -1,8 +1,8 @@
 //! Idempotent and transactional producers in a compacted log.
 
+use crate::common::marker;
 use crate::harness::*;
-use bytes::Bytes;
-use ottla_records::control::{Marker, MarkerOptions, marker_batch};
+use ottla_records::control::Marker;
 use ottla_records::{BuilderOptions, Compression, RecordBatch, RecordBatchBuilder};
 use ottla_storage::sim_disk::SimDisk;
 use ottla_storage::{Disk, Log, Recovery};
@@ -37,17 +37,8 @@ fn transactional(records: &[KeyValue<'_>], producer_id: i64, sequence: i32) -> R
     RecordBatch::new(&builder.build()).unwrap()
 }
 
-fn end(log: &Mutex<Log>, marker: Marker, producer_id: i64) -> Offset {
-    let options = MarkerOptions {
-        base_offset: 0,
-        leader_epoch: 0,
-        timestamp: NOW,
-        producer_id,
-        producer_epoch: 0,
-        coordinator_epoch: 0,
-    };
-    let bytes: Bytes = marker_batch(marker, &options).unwrap();
-    append_batch(log, RecordBatch::new(&bytes).unwrap())
+fn end(log: &Mutex<Log>, ending: Marker, producer_id: i64) -> Offset {
+    append_batch(log, marker(producer_id, ending, NOW))
 }
 
 /// Records of clients, without markers.
